@@ -1,0 +1,147 @@
+"""Chunks: one partition's rows in a canonical logical form, addressed by content.
+
+The id depends on the rows alone: not on their order, the file format, integer widths or a library's version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from retraining.errors import SourceError, shown
+from retraining.records import Chunk
+from retraining.store import Store, sha256
+
+_EXACT_INTEGER = 2**53
+"""Integers up to here are floats without loss; columns beyond keep their integer type."""
+
+
+def normalise(table: pa.Table, key: Sequence[str]) -> pa.Table:
+    """Return the canonical form of rows: columns by name, four logical types, rows sorted by key, then all columns.
+
+    Raises
+    ------
+    SourceError
+        When a column holds lists, structs, times of day or other values that are not one of the logical types.
+    """
+    columns = {name: _canonical(name, table.column(name)) for name in sorted(table.column_names)}
+    plain = pa.table(columns)
+    order = [(name, "ascending") for name in [*key, *(c for c in plain.column_names if c not in key)]]
+    sortable = [(name, how) for name, how in order if not pa.types.is_null(plain.schema.field(name).type)]
+    return plain.sort_by(sortable).combine_chunks() if sortable and plain.num_rows else plain
+
+
+def logical_type(column: pa.DataType) -> str:
+    """Name a canonical column's logical type: number, integer, boolean, string, timestamp or null."""
+    names = {pa.float64(): "number", pa.int64(): "integer", pa.bool_(): "boolean", pa.string(): "string"}
+    return "null" if pa.types.is_null(column) else names.get(column, "timestamp")
+
+
+def content_id(table: pa.Table) -> str:
+    """Return the SHA-256 of a canonical table's columns, types, nulls and values."""
+    fields = [(f.name, logical_type(f.type)) for f in table.schema]
+    digest = hashlib.sha256(json.dumps([table.num_rows, fields]).encode())
+    for name, kind in fields:
+        if kind != "null":
+            for part in _bytes_of(table.column(name), kind):
+                digest.update(part)
+    return digest.hexdigest()
+
+
+def write(
+    store: Store, table: pa.Table, kind: Literal["features", "labels"], start: datetime, target: str
+) -> tuple[Chunk, bool]:
+    """Store canonical rows under their id unless they are there; return the reference and whether it is new."""
+    identity = content_id(table)
+    path = key_of(identity)
+    data = store.read(path) if store.exists(path) else None
+    new = data is None
+    if data is None:
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer, compression="zstd")
+        data = buffer.getvalue()
+        store.write_once(path, data)
+    labelled = table.num_rows - table.column(target).null_count if kind == "labels" else 0
+    return Chunk(identity, kind, start, table.num_rows, labelled, len(data), sha256(data)), new
+
+
+def read(store: Store, chunk: Chunk) -> pa.Table:
+    """Return a chunk's rows after comparing the file's digest with the manifest's."""
+    return pq.read_table(io.BytesIO(store.read(key_of(chunk.id), chunk.file_sha256)))
+
+
+def key_of(identity: str) -> str:
+    """Return the store key of a chunk."""
+    return f"chunks/{identity[:2]}/{identity}.parquet"
+
+
+def _canonical(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column = column.cast(kind.value_type)
+        kind = column.type
+    if pa.types.is_null(kind) or column.null_count == len(column):
+        return pa.chunked_array([pa.nulls(len(column))])
+    if pa.types.is_boolean(kind):
+        return column
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return column.cast(pa.string())
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return _canonical_time(column)
+    if pa.types.is_integer(kind):
+        widest = pc.max(pc.abs(column.cast(pa.int64()))).as_py()
+        return column.cast(pa.float64() if widest <= _EXACT_INTEGER else pa.int64())
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return _canonical_number(name, column.cast(pa.float64(), safe=False))
+    raise SourceError(
+        f"column {name} holds {kind} values; columns are numbers, text, booleans or times. Convert it in the query."
+    )
+
+
+def _canonical_time(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    zoned = column.cast(pa.timestamp("us")) if not getattr(column.type, "tz", None) else column
+    return zoned.cast(pa.timestamp("us", tz="UTC"), safe=False)
+
+
+def _canonical_number(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    values = column.to_numpy(zero_copy_only=False).astype(np.float64) + 0.0  # adding 0.0 turns -0.0 into 0.0
+    if np.isinf(values).any():
+        raise SourceError(f"column {name} holds infinite values; replace them by nulls or numbers in the query.")
+    array = pa.array(values, from_pandas=True)  # NaN becomes null
+    return pa.chunked_array([pa.nulls(len(values)) if array.null_count == len(values) else array])
+
+
+def _bytes_of(column: pa.ChunkedArray, kind: str) -> list[bytes]:
+    valid = np.asarray(pc.is_valid(column).to_numpy(zero_copy_only=False), dtype=bool)
+    parts = [np.packbits(valid).tobytes()]
+    if kind == "string":
+        texts = [b"" if v is None else v.encode() for v in column.to_pylist()]
+        parts += [np.array([len(x) for x in texts], dtype="<i8").tobytes(), b"".join(texts)]
+        return parts
+    plain = column.cast(pa.int64()) if kind == "timestamp" else column
+    filled = pc.fill_null(plain, False if kind == "boolean" else 0).to_numpy(zero_copy_only=False)
+    dtype = {"number": "<f8", "boolean": "u1"}.get(kind, "<i8")
+    return [*parts, filled.astype(dtype).tobytes()]
+
+
+def require(table: pa.Table, columns: Sequence[str], where: str) -> None:
+    """Raise unless the columns are there.
+
+    Raises
+    ------
+    SourceError
+        With the missing columns and those that are there.
+    """
+    missing = [name for name in columns if name not in table.column_names]
+    if missing:
+        there = shown(table.column_names, limit=30)
+        raise SourceError(f"{where}: missing column {shown(missing)}. It has: {there}. Change the query or the YAML.")

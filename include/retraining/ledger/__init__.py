@@ -1,0 +1,5 @@
+"""The record of decisions: append-only, in any SQLAlchemy database."""
+
+from retraining.ledger.ledger import Ledger
+
+__all__ = ["Ledger"]

@@ -1,0 +1,44 @@
+"""Where things are: the only module that reads the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_INCLUDE = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The five addresses of an installation.
+
+    `home` holds the defaults of all others; `store` is an fsspec URL, `ledger` and `mlflow` are the URLs of a
+    SQLAlchemy database and an MLflow server (or database), `models` is the folder of YAML files.
+    """
+
+    home: Path
+    store: str
+    ledger: str
+    mlflow: str
+    models: Path
+
+    @property
+    def mlflow_artifacts(self) -> str | None:
+        """The artifact root for a local MLflow database; None when a server decides."""
+        return None if self.mlflow.startswith(("http:", "https:")) else (self.home / "mlartifacts").as_uri()
+
+
+def settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from `RETRAINING_*` and `MLFLOW_TRACKING_URI`, with embedded defaults under the home."""
+    env = os.environ if environ is None else environ
+    root = _INCLUDE.parent if (_INCLUDE / "models").is_dir() else Path.cwd()
+    home = Path(env.get("RETRAINING_HOME") or root / ".retraining").expanduser().absolute()
+    return Settings(
+        home=home,
+        store=env.get("RETRAINING_STORE") or (home / "store").as_uri(),
+        ledger=env.get("RETRAINING_LEDGER") or f"sqlite:///{home / 'ledger.db'}",
+        mlflow=env.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}",
+        models=Path(env.get("RETRAINING_MODELS") or root / "include" / "models").expanduser().absolute(),
+    )

@@ -1,0 +1,54 @@
+"""What every source can do, and how it finds its secrets."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from typing import Protocol
+
+import pyarrow as pa
+
+from retraining.errors import SourceError
+from retraining.records import Window
+
+Resolver = Callable[[str], str]
+"""Turns a connection's name into its URL. Airflow's connections inside tasks, the environment elsewhere."""
+
+_PARAMETER = re.compile(r"(?<![:\w]):(start|end)\b")
+
+
+class RowSource(Protocol):
+    """Gives the rows whose time is in a window."""
+
+    def read(self, window: Window) -> pa.Table:
+        """Return the window's rows. A query without :start and :end may give more."""
+
+
+def environment_resolver(name: str) -> str:
+    """Read a connection from `RETRAINING_CONN_<NAME>`.
+
+    Raises
+    ------
+    SourceError
+        When the variable is not set.
+    """
+    variable = f"RETRAINING_CONN_{name.upper()}"
+    url = os.environ.get(variable)
+    if not url:
+        raise SourceError(f"connection {name}: is not known. Set {variable} to its SQLAlchemy URL.")
+    return url
+
+
+def bind(sql: str, marker: str) -> str:
+    """Rewrite `:start` and `:end` for a driver's own parameter style, leaving casts such as `x::int` alone.
+
+    >>> bind("select a::int from t where b >= :start", "$")
+    'select a::int from t where b >= $start'
+    """
+    return _PARAMETER.sub(lambda match: marker + match[1], sql)
+
+
+def parameters_of(sql: str) -> set[str]:
+    """Return which of start and end a query uses."""
+    return set(_PARAMETER.findall(sql))

@@ -1,0 +1,263 @@
+"""The YAML's groups and keys, each with the default a careful team would keep."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+
+from retraining.windows import Partition, format_duration, nominal, parse_duration
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(lambda value: parse_duration(value) if isinstance(value, str) else value),
+    PlainSerializer(format_duration, return_type=str),
+]
+Task = Literal["binary", "multiclass", "regression"]
+Severity = Literal["critical", "warning", "info"]
+
+DEFAULT_METRIC: dict[str, str] = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "mae"}
+MIN_PARTITIONS, MAX_PARTITIONS = 10, 400
+
+
+class Group(BaseModel):
+    """A group of keys; an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Owner(Group):
+    """Who answers for the model."""
+
+    business: str = Field(description="Who decides what the model is for.")
+    technical: str = Field(description="Who is called when it breaks.")
+
+
+class Replay(Group):
+    """Plays a recorded period again and again, day by day, as if it were a live feed."""
+
+    start: date = Field(description="First recorded day.")
+    days: int = Field(gt=0, multiple_of=7, description="Length of the cycle; whole weeks keep the weekday.")
+
+
+class Source(Group):
+    """Where rows come from: `files` read by DuckDB, or a database behind a named `connection`."""
+
+    files: dict[str, str] | str | None = Field(
+        None, description="A path, a pattern or an fsspec URL, or several under the names the query uses."
+    )
+    connection: str | None = Field(None, description="The name of a connection; never a URL with a password.")
+    query: str | None = Field(None, description="An .sql file beside the YAML; it may use :start and :end.")
+    nulls: tuple[str, ...] = Field((), description="Further texts that mean a missing value in CSV files.")
+    replay: Replay | None = Field(None, description="Replay a recorded period as a live feed (for examples).")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Source:
+        if (self.files is None) == (self.connection is None):
+            raise ValueError("give exactly one of files and connection")
+        if self.connection is not None and "://" in self.connection:
+            raise ValueError("connection is a name, not a URL: put the URL into RETRAINING_CONN_<NAME> or Airflow")
+        if self.connection is not None and self.query is None:
+            raise ValueError("a connection needs a query: name an .sql file beside the YAML")
+        if self.query is None and isinstance(self.files, dict) and len(self.files) > 1:
+            raise ValueError("several files need a query that joins them: name an .sql file beside the YAML")
+        return self
+
+
+class Data(Group):
+    """Where rows come from, and what their columns mean in time."""
+
+    source: Source
+    target: str = Field(description="The column to predict.")
+    time_column: str = Field(description="When the prediction is needed; decides partition, window and holdout.")
+    key: tuple[str, ...] = Field(description="The columns that name a row; unique.")
+    timezone: str = Field("UTC", description="Zone of source times that carry none. Ambiguous local hours are errors.")
+    outcomes: tuple[str, ...] = Field((), description="Columns known only with the label; never features.")
+    label_delay: Duration = Field(timedelta(days=1), description="How long until a row's label is final.")
+    max_unlabelled: float = Field(0.05, ge=0, le=1, description="Largest share of mature rows without a label.")
+    look_back: int = Field(2, ge=0, description="How many partitions are read again for late or corrected rows.")
+    partition: Partition = Field("day", description="The unit in which data is stored, checked and scored.")
+
+
+class Check(BaseModel):
+    """A Great Expectations expectation: its type, its own arguments, and how serious a failure is."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    type: str = Field(description="The expectation's type, for example expect_column_values_to_be_between.")
+    severity: Severity = Field("critical", description="critical blocks, warning and info are reported.")
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The expectation's own arguments."""
+        return dict(self.model_extra or {})
+
+
+class Checks(Group):
+    """What must hold, beyond row count and schema, which are always checked."""
+
+    rows: tuple[Check, ...] = Field((), description="Checked on each new partition.")
+    window: tuple[Check, ...] = Field((), description="Checked on the training window as a whole.")
+
+
+class Features(Group):
+    """What the model sees. Empty lists mean: every column that is not key, time, target or outcome."""
+
+    numeric: tuple[str, ...] = Field((), description="Columns used as numbers.")
+    categorical: tuple[str, ...] = Field((), description="Columns used as categories.")
+
+
+class Candidate(Group):
+    """A scikit-learn estimator with fixed parameters and, if wanted, a search space."""
+
+    estimator: str = Field(description="Import path, for example sklearn.linear_model.LogisticRegression.")
+    params: dict[str, Any] = Field(default_factory=dict, description="Fixed parameters.")
+    search: dict[str, list[Any]] = Field(default_factory=dict, description="Values to try, per parameter.")
+
+
+_DEFAULT_CANDIDATES: dict[str, tuple[Candidate, ...]] = {
+    "binary": (
+        Candidate(estimator="sklearn.linear_model.LogisticRegression", params={"max_iter": 300}),
+        Candidate(estimator="sklearn.ensemble.HistGradientBoostingClassifier"),
+    ),
+    "regression": (
+        Candidate(estimator="sklearn.linear_model.Ridge"),
+        Candidate(estimator="sklearn.ensemble.HistGradientBoostingRegressor"),
+    ),
+}
+_DEFAULT_CANDIDATES["multiclass"] = _DEFAULT_CANDIDATES["binary"]
+
+
+class Training(Group):
+    """How the model is learnt."""
+
+    task: Task
+    window: Duration = Field(timedelta(days=90), description="How much history is trained on.")
+    metric: str = Field("", description="roc_auc, average_precision, log_loss, brier, accuracy, mae or rmse.")
+    candidates: tuple[Candidate, ...] = Field((), description="Simplest first: of equals, the first wins.")
+    folds: int = Field(3, ge=2, le=20, description="Time-ordered cross-validation folds.")
+    trials: int = Field(8, ge=1, description="Most parameter settings tried per candidate.")
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_by_task(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("task") in DEFAULT_METRIC:
+            values = dict(values)
+            values["metric"] = values.get("metric") or DEFAULT_METRIC[values["task"]]
+            values["candidates"] = values.get("candidates") or _DEFAULT_CANDIDATES[values["task"]]
+        return values
+
+
+class Gate(Group):
+    """When a challenger may replace the champion."""
+
+    holdout: Duration = Field(timedelta(days=7), description="The newest mature rows, kept for the comparison.")
+    rule: Literal["auto", "refresh", "replace"] = Field(
+        "auto", description="refresh: not worse by margin; replace: better. auto: refresh only for the same recipe."
+    )
+    margin: float = Field(0.02, gt=0, description="Largest loss that is accepted from a refresh, in the metric's unit.")
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="One-sided confidence of the gate's statements.")
+    min_rows: int = Field(500, ge=50, description="Fewest holdout rows that can decide.")
+    min_blocks: int = Field(20, ge=20, description="Fewest blocks of time that can decide.")
+    block: Duration | None = Field(None, description="Length of a block; default: the longest that gives min_blocks.")
+    refit: bool = Field(True, description="Deploy the recipe refitted through the holdout, not the candidate itself.")
+    max_flips: float = Field(0.1, ge=0, le=1, description="Largest share of holdout predictions a refit may flip.")
+    approval: Literal["none", "required"] = Field("none", description="required: a promotion waits for a person.")
+
+
+class Score(Group):
+    """What the champion predicts each day."""
+
+    schedule: str | None = Field("0 5 * * *", description="Cron, UTC.")
+    catch_up: Duration = Field(timedelta(days=7), description="How far back missed partitions are still scored.")
+
+
+class Business(Group):
+    """A figure of the model's worth, per row, over the table `scored` (prediction, target, outcomes, features)."""
+
+    name: str
+    sql: str = Field(description="A DuckDB aggregate over `scored`, for example avg(abs(prediction - delay)).")
+    unit: str
+    greater_is_better: bool = False
+    margin: float = Field(gt=0, description="Smallest loss worth a retraining, in the unit.")
+
+
+class Drift(Group):
+    """When a column counts as drifted: its distance exceeds each of the last `history` daily distances."""
+
+    history: int = Field(90, ge=20, le=365, description="Past partitions that calibrate the threshold.")
+    k: int = Field(2, ge=1, description="Days with drift, out of n, that make a reason.")
+    n: int = Field(3, ge=1, description="Days looked at.")
+    min_importance: float = Field(0.02, ge=0, le=1, description="Smallest share of importance that matters.")
+
+    @model_validator(mode="after")
+    def _k_of_n(self) -> Drift:
+        if self.k > self.n:
+            raise ValueError(f"k ({self.k}) cannot exceed n ({self.n})")
+        return self
+
+
+class Monitor(Group):
+    """What is watched every day."""
+
+    schedule: str | None = Field("0 7 * * *", description="Cron, UTC; two hours after scoring by default.")
+    columns: tuple[str, ...] = Field((), description="Columns watched for drift; default: every feature.")
+    drift: Drift = Field(default_factory=lambda: Drift())
+    window: Duration = Field(timedelta(days=14), description="Recent days whose performance is compared.")
+    reference: Duration = Field(timedelta(days=28), description="First days as champion that it is compared with.")
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    margin: float | None = Field(None, gt=0, description="Smallest fall that matters; default: the gate's margin.")
+    business: Business | None = None
+
+
+class Retrain(Group):
+    """When it is retrained, and who may ask."""
+
+    schedule: str | None = Field("0 4 * * 1", description="Cron, UTC; null for never.")
+    on_performance: bool = Field(True, description="A real fall in realised performance asks for a retraining.")
+    on_drift: Literal["unless_performance_holds", "always", "never"] = "unless_performance_holds"
+    cooldown: Duration | None = Field(None, description="Pause after a verdict; default: holdout plus one partition.")
+    min_new_labels: int = Field(500, ge=0, description="Fewest labels newer than the champion that justify asking.")
+
+
+class Spec(Group):
+    """A model. The file's name is the model's name."""
+
+    description: str
+    owner: Owner
+    mode: Literal["observe", "suggest", "auto"] = Field("auto", description="How much happens by itself.")
+    data: Data
+    checks: Checks = Field(default_factory=lambda: Checks())
+    features: Features = Field(default_factory=lambda: Features())
+    training: Training
+    gate: Gate = Field(default_factory=lambda: Gate())
+    score: Score = Field(default_factory=lambda: Score())
+    monitor: Monitor = Field(default_factory=lambda: Monitor())
+    retrain: Retrain = Field(default_factory=lambda: Retrain())
+
+    @property
+    def cooldown(self) -> timedelta:
+        """The pause after a verdict in which the monitor does not ask again."""
+        return self.retrain.cooldown or self.gate.holdout + nominal(self.data.partition)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Spec:
+        count = self.training.window / nominal(self.data.partition)
+        if not MIN_PARTITIONS <= count <= MAX_PARTITIONS:
+            raise ValueError(
+                f"training.window holds {count:.0f} partitions of one {self.data.partition}; "
+                f"choose {MIN_PARTITIONS} to {MAX_PARTITIONS}"
+            )
+        replay = self.data.source.replay
+        if replay and self.training.window + self.gate.holdout > timedelta(days=replay.days):
+            raise ValueError(
+                f"training.window plus gate.holdout is longer than the {replay.days} days that data.source.replay "
+                "repeats: the holdout would hold rows the model was trained on"
+            )
+        reserved = {self.data.target, self.data.time_column, *self.data.outcomes}
+        leaking = reserved.intersection(self.features.numeric + self.features.categorical)
+        if leaking:
+            raise ValueError(f"features may not name the target, the time column or an outcome: {sorted(leaking)}")
+        return self
