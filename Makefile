@@ -24,6 +24,7 @@ help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## make .venv and install the locked requirements (again, when they change)
+	@echo "Ready: .venv holds $$(grep -c == requirements-dev.txt) locked packages. Next: make demo"
 
 $(READY): requirements-dev.txt requirements.in pyproject.toml deploy/requirements-uv.txt
 	@if [ ! -x $(BIN)/python ]; then \
