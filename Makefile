@@ -18,7 +18,7 @@ test test-all: export OMP_NUM_THREADS ?= 1
 test test-all: export OPENBLAS_NUM_THREADS ?= 1
 test test-all: export MKL_NUM_THREADS ?= 1
 
-.PHONY: help setup demo test test-all lint bench test-ui test-compose up down lock clean
+.PHONY: help setup python demo test test-all lint bench test-ui test-compose up down lock clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,14 +28,7 @@ setup: $(READY)  ## make .venv and install the locked requirements (again, when 
 
 $(READY): requirements-dev.txt requirements.in pyproject.toml deploy/requirements-uv.txt
 	@if [ ! -x $(BIN)/python ]; then \
-	  for python in $(or $(PYTHON),$(CANDIDATES)); do \
-	    if "$$python" -c '$(IS_FIT)' 2>/dev/null; then found=$$python; break; fi; \
-	  done; \
-	  if [ -z "$${found:-}" ]; then \
-	    echo "make setup: no Python 3.11 to 3.13 with its venv module among: $(or $(PYTHON),$(CANDIDATES))." >&2; \
-	    echo "Install one (Debian, Ubuntu: apt install python3-venv), or name one: make setup PYTHON=/path/to/python3.12" >&2; \
-	    exit 2; \
-	  fi; \
+	  found=$$($(MAKE) python); \
 	  echo "Making .venv with $$("$$found" --version)"; \
 	  "$$found" -m venv .venv; \
 	fi
@@ -45,6 +38,14 @@ $(READY): requirements-dev.txt requirements.in pyproject.toml deploy/requirement
 	@$(UV) pip install --python $(BIN)/python -r requirements-dev.txt
 	@$(UV) pip install --python $(BIN)/python --no-deps --editable .
 	@touch $@
+
+python:
+	@for python in $(or $(PYTHON),$(CANDIDATES)); do \
+	  if "$$python" -c '$(IS_FIT)' 2>/dev/null; then echo "$$python"; exit 0; fi; \
+	done; \
+	echo "No Python 3.11 to 3.13 with its venv module among: $(or $(PYTHON),$(CANDIDATES))." >&2; \
+	echo "Install one (Debian, Ubuntu: apt install python3-venv), or name one: make setup PYTHON=/path/to/python3.12" >&2; \
+	exit 2
 
 demo: $(READY)  ## the whole loop on real Airflow, MLflow and flights; Ctrl-C ends it (KEEP=0: ends by itself)
 	@$(BIN)/python -m retraining_airflow.demo
