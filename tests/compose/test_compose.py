@@ -242,16 +242,12 @@ def test_every_dag_file_was_read_without_an_error(stack: Stack) -> None:
 
 def test_a_retrain_makes_a_champion(stack: Stack, retrained: dict[str, Any]) -> None:
     assert retrained["state"] == "success"
-    status = json.loads(stack.run_in("scheduler", "python", "-m", "retraining", "status", "--json"))
-    assert champion_of(status, MODEL), status
+    status = json.loads(stack.run_in("scheduler", "python", "-m", "retraining", "status", MODEL, "--json"))
+    assert [entry["model"] for entry in status] == [MODEL]
+    champion = status[0]["champion"]
+    assert champion, status
     version = stack.mlflow("registered-models/alias", name=MODEL, alias="champion")["model_version"]
-    assert version["name"] == MODEL
-
-
-def champion_of(status: Any, model: str) -> Any:
-    """The champion in the answer of `status --json`."""
-    models = status["models"] if isinstance(status, dict) else status
-    return next((entry["champion"] for entry in models if entry["model"] == model), None)
+    assert (version["name"], int(version["version"])) == (MODEL, champion["version"])
 
 
 @pytest.mark.usefixtures("retrained")
