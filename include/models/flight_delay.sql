@@ -1,4 +1,4 @@
--- One row per scheduled flight that flew, with the weather at its airport in the hour before it leaves.
+-- One row per scheduled flight that flew, with the weather at its airport in the hour it is due to leave.
 select
     f.time_hour + to_minutes(f.minute) as departure,
     f.carrier,

@@ -69,5 +69,9 @@ class MonitorFailed(RetrainingError):
     """Raise when the monitor cannot compute what it is asked to watch. It is an alarm, never a quiet day."""
 
 
+class LedgerError(RetrainingError):
+    """Raise when the ledger lacks a record that must be there."""
+
+
 class Unavailable(Exception):
     """Raise when a service (source, store, ledger, registry) does not answer. It may heal; a retry is right."""

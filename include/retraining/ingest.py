@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from retraining import chunks
 from retraining.errors import NotEnoughData, SourceError, shown
 from retraining.ledger import Ledger
-from retraining.records import Chunk, Column, Snapshot, Window, digest_of, short, to_dict
+from retraining.records import Chunk, Column, Snapshot, Window, digest_of, from_dict, short, to_dict
 from retraining.sources import RowSource
 from retraining.spec import FrozenSpec
 from retraining.spec.model import Data
@@ -115,13 +115,18 @@ def snapshot(reader: Reader, extent: Extent, window: Window, as_of: datetime, *,
     return manifest
 
 
-def load(store: Store, manifest: Snapshot, key: Sequence[str]) -> pa.Table:
-    """Return a snapshot's rows, features joined with labels by key; every chunk's digest is checked."""
-    features = _read_all(store, manifest.features)
-    if not manifest.labels:
-        return features
-    labels = _read_all(store, manifest.labels)
-    return features.join(labels, keys=list(key), join_type="left outer")
+def read_manifest(store: Store, snapshot_id: str) -> Snapshot:
+    """Return a snapshot that was frozen."""
+    return from_dict(Snapshot, store.read_json(f"snapshots/{snapshot_id}.json"))
+
+
+def load(store: Store, manifest: Snapshot, data: Data) -> pa.Table:
+    """Return a snapshot's rows by time and key, features joined with labels; every chunk's digest is checked."""
+    rows = _read_all(store, manifest.features)
+    if manifest.labels:
+        rows = rows.join(_read_all(store, manifest.labels), keys=list(data.key), join_type="left outer")
+    order = [data.time_column, *(name for name in data.key if name != data.time_column)]
+    return rows.sort_by([(name, "ascending") for name in order])  # a join has no order; learning depends on it
 
 
 def _fresh_from(data: Data, as_of: datetime) -> datetime:

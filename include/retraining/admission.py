@@ -1,0 +1,53 @@
+"""Admit: freeze what a retraining run will work with, or say why there is nothing to do."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from retraining.records import Admission, Request
+from retraining.spec import FrozenSpec
+from retraining.workspace import Workspace
+
+
+def admit(
+    workspace: Workspace,
+    frozen: FrozenSpec,
+    *,
+    as_of: datetime | None,
+    fallback: datetime,
+    trigger: str,
+    reason: str,
+    dry_run: bool,
+) -> Admission:
+    """Decide what a run is about. Its as-of time is the one given, else the newest open request's, else the fallback.
+
+    Parameters
+    ----------
+    trigger
+        `schedule`, `request` (the monitor's wake-up) or `person`. A wake-up with no open request is skipped: it was
+        doubled or late, and an earlier run has served it.
+    """
+    requests = workspace.ledger.open_requests(frozen.model)
+    skip = None
+    if trigger == "request" and not requests:
+        skip = "the request that woke this run was already served by an earlier run"
+    if as_of is None:
+        as_of = requests[0].as_of if requests and trigger == "request" else fallback
+    if frozen.spec.mode == "observe" and trigger != "person":
+        skip = "mode is observe: only a person retrains this model"
+    champion = workspace.ledger.champion(frozen.model)
+    return Admission(
+        model=frozen.model,
+        spec_id=workspace.freeze(frozen),
+        as_of=as_of,
+        trigger=trigger,
+        reason=reason or _reason(requests) or f"started by {trigger}",
+        dry_run=dry_run,
+        champion=champion.sequence if champion else None,
+        requests=tuple(r.id for r in requests if r.as_of <= as_of),
+        skip=skip,
+    )
+
+
+def _reason(requests: list[Request]) -> str:
+    return "; ".join(sorted({r.reason for r in requests}))

@@ -1,0 +1,207 @@
+"""Deployable models: a folder of files under the digest of all of them, loaded only after the digest was checked."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import skops.io
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
+
+from retraining.errors import Damaged, TrainingFailed, shown
+from retraining.features import FeaturePlan, matrix
+from retraining.records import digest_of, from_dict, short, to_dict
+from retraining.store import Store, sha256
+
+ALLOWED_TYPES = frozenset(
+    {
+        "numpy.dtype",
+        "functools.partial",
+        "sklearn.utils.validation.check_array",
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn._loss._loss.CyHalfBinomialLoss",
+        "sklearn._loss._loss.CyHalfMultinomialLoss",
+        "sklearn._loss._loss.CyHalfSquaredError",
+        "sklearn._loss._loss.CyAbsoluteError",
+        "sklearn._loss._loss.CyPinballLoss",
+        "sklearn._loss._loss.CyHalfPoissonLoss",
+        "sklearn._loss._loss.CyHalfGammaLoss",
+        "sklearn._loss.link.Interval",
+        "sklearn._loss.link.LogitLink",
+        "sklearn._loss.link.IdentityLink",
+        "sklearn._loss.link.LogLink",
+        "sklearn._loss.link.MultinomialLogit",
+        "sklearn._loss.loss.HalfBinomialLoss",
+        "sklearn._loss.loss.HalfMultinomialLoss",
+        "sklearn._loss.loss.HalfSquaredError",
+        "sklearn._loss.loss.AbsoluteError",
+        "sklearn._loss.loss.PinballLoss",
+        "sklearn._loss.loss.HalfPoissonLoss",
+        "sklearn._loss.loss.HalfGammaLoss",
+    }
+)
+"""Types beyond skops' own list that a model file may hold. They are scikit-learn's parts of a fitted model: data and
+compiled loss functions, none of which runs code when it is read (skops builds a partial only around a function that
+is itself on the list: here check_array, inside histogram gradient boosting). A file with any other type is refused
+unread."""
+
+N_SMOKE_ROWS = 50
+"""Rows whose outputs are stored with a release and compared before each deployment: enough to meet every branch of
+preprocessing (missing values, rare categories), few enough to take milliseconds."""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a stored model says of itself (`meta.json`)."""
+
+    model: str
+    task: str
+    estimator: str
+    params: dict[str, Any]
+    seed: int
+    recipe_id: str
+    spec_id: str
+    learning_id: str
+    snapshot_id: str
+    cutoff: datetime
+    environment_id: str
+    classes: tuple[Any, ...]
+    prior: tuple[float, ...]
+    plan: FeaturePlan
+    importance: dict[str, float]
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """A model that was read back: its id, what it says of itself, its pipeline and its stored tables."""
+
+    id: str
+    card: ModelCard
+    pipeline: Pipeline
+    smoke: pa.Table
+    reference: pa.Table | None
+
+    def predict(self, table: pa.Table, where: str) -> NDArray[np.float64]:
+        """Return predictions for rows: a probability, a column per class, or a value."""
+        return predict(self.pipeline, self.card.task, matrix(table, self.card.plan, where))
+
+
+def predict(pipeline: Pipeline, task: str, rows: pd.DataFrame) -> NDArray[np.float64]:
+    """Return a fitted pipeline's predictions for a feature matrix.
+
+    Raises
+    ------
+    TrainingFailed
+        When a prediction is not a finite number.
+    """
+    if task == "regression":
+        found = np.asarray(pipeline.predict(rows), dtype=np.float64)
+    else:
+        found = np.asarray(pipeline.predict_proba(rows), dtype=np.float64)
+        found = found[:, 1] if task == "binary" else found
+    if not np.isfinite(found).all():
+        bad = int((~np.isfinite(found)).sum())
+        raise TrainingFailed(f"{pipeline[-1].__class__.__name__}: {bad} of {len(rows)} predictions are not finite.")
+    return found
+
+
+def save(
+    store: Store, card: ModelCard, pipeline: Pipeline, smoke: pa.Table, reference: pa.Table | None = None
+) -> str:
+    """Store a fitted model with its smoke rows and their outputs; return the digest it is stored under."""
+    data = skops.io.dumps(pipeline)
+    _refuse_foreign_types(data, f"{card.estimator} of {card.model}")
+    outputs = predict(pipeline, card.task, matrix(smoke, card.plan, card.model))
+    files = {
+        "model.skops": data,
+        "meta.json": json.dumps(to_dict(card), sort_keys=True, indent=1).encode(),
+        "smoke.parquet": _parquet(smoke),
+        "expected.json": json.dumps(outputs.tolist()).encode(),
+    }
+    if reference is not None:
+        files["reference.parquet"] = _parquet(reference)
+    digests = {name: sha256(content) for name, content in files.items()}
+    identity = digest_of(digests)
+    for name, content in files.items():
+        store.write_once(_key(identity, name), content)
+    store.write_json_once(_key(identity, "manifest.json"), digests)  # last: a folder without it is not a model
+    return identity
+
+
+def read_files(store: Store, identity: str) -> dict[str, bytes]:
+    """Return the files of a stored model after comparing each with the digest it is stored under.
+
+    Raises
+    ------
+    Damaged
+        When a file is missing, was altered, or was exchanged together with the manifest.
+    """
+    digests = json.loads(store.read(_key(identity, "manifest.json")))
+    if digest_of(digests) != identity:
+        raise Damaged(
+            f"release {short(identity)}: its manifest was altered: the digests in it do not make up its id. "
+            "It was not loaded. Restore releases/ from a backup, or roll back to another version."
+        )
+    return {name: store.read(_key(identity, name), digest) for name, digest in digests.items()}
+
+
+def load(store: Store, identity: str) -> StoredModel:
+    """Return a stored model; nothing is unpickled before the digest and the types in it were checked.
+
+    Raises
+    ------
+    Damaged
+        When it is not what was stored.
+    TrainingFailed
+        When it holds a type that is not on the allow-list.
+    """
+    return from_files(identity, read_files(store, identity))
+
+
+def from_files(identity: str, files: dict[str, bytes]) -> StoredModel:
+    """Build a model from files whose digests were checked."""
+    card = from_dict(ModelCard, json.loads(files["meta.json"]))
+    data = files["model.skops"]
+    untrusted = _refuse_foreign_types(data, f"release {short(identity)}")
+    pipeline = skops.io.loads(data, trusted=sorted(untrusted))
+    reference = _table(files["reference.parquet"]) if "reference.parquet" in files else None
+    return StoredModel(identity, card, pipeline, _table(files["smoke.parquet"]), reference)
+
+
+def compare_with_expected(model: StoredModel, files: dict[str, bytes]) -> float:
+    """Return the largest difference between the smoke rows' outputs now and when the model was made."""
+    expected = np.asarray(json.loads(files["expected.json"]), dtype=np.float64)
+    return float(np.max(np.abs(model.predict(model.smoke, "smoke rows") - expected), initial=0.0))
+
+
+def _refuse_foreign_types(data: bytes, what: str) -> set[str]:
+    reported = set(skops.io.get_untrusted_types(data=data))
+    foreign = reported - ALLOWED_TYPES
+    if foreign:
+        raise TrainingFailed(
+            f"{what}: holds types that are not on the allow-list for loading: {shown(foreign)}. Nothing was loaded. "
+            "If they are right, add them to ALLOWED_TYPES in retraining/artifacts.py after reading what they do."
+        )
+    return reported
+
+
+def _key(identity: str, name: str) -> str:
+    return f"releases/{identity}/{name}"
+
+
+def _parquet(table: pa.Table) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def _table(data: bytes) -> pa.Table:
+    return pq.read_table(io.BytesIO(data))

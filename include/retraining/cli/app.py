@@ -1,0 +1,34 @@
+"""The command line's entry: one application, its commands by question."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+
+import typer
+
+from retraining.cli import ask, loop, manage
+from retraining.cli.output import KNOWN_ERRORS, fail
+
+app = typer.Typer(
+    name="retraining",
+    help="Keep tabular models fresh, safely. Every command takes --json.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+loop.add_to(app)
+ask.add_to(app)
+manage.add_to(app)
+
+
+def main() -> None:
+    """Run a command. Exit codes: 0 done, 1 the work failed, 2 the request was wrong."""
+    for name in ("mlflow", "alembic", "great_expectations"):
+        logging.getLogger(name).setLevel(logging.ERROR)  # their progress notes are not about the user's model
+    warnings.filterwarnings("ignore")  # third parties' warnings are for developers; tests turn ours into errors
+    try:
+        app()
+    except KNOWN_ERRORS as error:
+        sys.exit(fail(error).exit_code)

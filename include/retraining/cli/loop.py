@@ -1,0 +1,70 @@
+"""The loop: run, score and monitor, each exactly what its DAG does, in one process."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from retraining import pipeline
+from retraining.admission import admit
+from retraining.cli.common import AsOf, Json, Model, Reason, time_or_now, workspace
+from retraining.cli.output import console, print_json, progress
+from retraining.records import to_dict
+
+
+def run(
+    model: Model,
+    as_of: AsOf,
+    reason: Reason = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Everything up to the verdict.")] = False,
+    json: Json = False,
+) -> None:
+    """Retrain: ingest, validate, train, evaluate, gate, release, deploy. A rejected challenger is a success."""
+    work = workspace()
+    when = time_or_now(as_of)
+    frozen = work.spec(model)
+    admission = admit(
+        work, frozen, as_of=when, fallback=when, trigger="person", reason=reason, dry_run=dry_run
+    )
+    result = pipeline.retrain(work, admission, progress)
+    if json:
+        print_json({"admission": to_dict(admission), "verdict": _dict(result.verdict), "deployment": _dict(result.deployment)})
+    else:
+        console.print(result.text, markup=False)
+
+
+def score(model: Model, as_of: AsOf, json: Json = False) -> None:
+    """Score every whole partition before the as-of time that was not scored yet, with the champion."""
+    work = workspace()
+    found = pipeline.score(work, work.spec(model), time_or_now(as_of), progress)
+    if json:
+        print_json([to_dict(p) for p in found])
+    else:
+        for record in found:
+            console.print(f"{record.window}: {record.n_rows:,} predictions in {record.key}", markup=False)
+
+
+def monitor(
+    model: Model,
+    as_of: AsOf,
+    html: Annotated[bool, typer.Option("--html", help="Keep Evidently's page even on a quiet day.")] = False,
+    json: Json = False,
+) -> None:
+    """Compare a day with the champion's training data, and decide whether to ask for a retraining."""
+    work = workspace()
+    decision = pipeline.monitor(work, work.spec(model), time_or_now(as_of), progress, html=html)
+    if json:
+        print_json(to_dict(decision))
+    else:
+        console.print(f"{decision.outcome}: {decision.reason or 'no reason to ask'}", markup=False)
+
+
+def _dict(record: object | None) -> object:
+    return None if record is None else to_dict(record)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    for command in (run, score, monitor):
+        app.command()(command)

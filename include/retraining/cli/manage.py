@@ -1,0 +1,104 @@
+"""What people do to a live model: rollback, approve, settle the registry, upgrade the ledger."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from retraining.cli.common import Json, Model, Reason, person, time_or_now, workspace
+from retraining.cli.output import console, print_json
+from retraining.errors import RequestError
+from retraining.records import Champion, to_dict
+
+AsOfNow = Annotated[str | None, typer.Option("--as-of", help="The time the action is about; default: now.")]
+
+registry_app = typer.Typer(help="Settle a difference between the ledger and MLflow's alias.", no_args_is_help=True)
+ledger_app = typer.Typer(help="Look after the ledger's database.", no_args_is_help=True)
+
+
+def rollback(
+    model: Model,
+    reason: Reason,
+    to: Annotated[int | None, typer.Option("--to", help="Entry of the history; default: the one before.")] = None,
+    as_of: AsOfNow = None,
+    json: Json = False,
+) -> None:
+    """Make an earlier champion the champion again, after its preflight."""
+    from retraining.deploy import rollback as move
+
+    _print(move(workspace(), model, to, person(), reason, time_or_now(as_of)), json)
+
+
+def approve(
+    verdict: Annotated[str, typer.Argument(help="The verdict's id, or the start of it.")],
+    reason: Reason,
+    refuse: Annotated[bool, typer.Option("--refuse", help="Say no instead.")] = False,
+    json: Json = False,
+) -> None:
+    """Answer a promotion that waits for a person, and deploy it when the answer is yes."""
+    from retraining.operations import answer
+
+    deployment = answer(workspace(), verdict, approved=not refuse, by=person(), reason=reason)
+    if json:
+        print_json(to_dict(deployment) if deployment else None)
+    else:
+        console.print(deployment.detail if deployment else "refused; the champion stays", markup=False)
+
+
+@registry_app.command("show")
+def registry_show(model: Model, json: Json = False) -> None:
+    """Compare the ledger's champion with MLflow's alias."""
+    work = workspace()
+    champion = work.ledger.champion(model)
+    if champion is None:
+        raise RequestError(f"{model}: has no champion.")
+    alias = work.registry.alias(model)
+    state = {"ledger": champion.version, "alias": alias, "agree": alias == champion.version}
+    if json:
+        print_json(state)
+    else:
+        console.print(f"ledger: version {champion.version}; MLflow alias champion: version {alias}", markup=False)
+
+
+@registry_app.command("restore")
+def registry_restore(model: Model, json: Json = False) -> None:
+    """Point MLflow's alias back at the ledger's champion."""
+    from retraining.deploy import restore_alias
+
+    _print(restore_alias(workspace(), model), json)
+
+
+@registry_app.command("adopt")
+def registry_adopt(model: Model, as_of: AsOfNow = None, json: Json = False) -> None:
+    """Make the version that the alias names the champion, if it was champion before."""
+    from retraining.deploy import adopt_alias
+
+    _print(adopt_alias(workspace(), model, person(), time_or_now(as_of)), json)
+
+
+@ledger_app.command("upgrade")
+def ledger_upgrade(json: Json = False) -> None:
+    """Bring the ledger's schema up to date. Opening it does the same; this is for deployments."""
+    work = workspace()
+    work.ledger.close()
+    if json:
+        print_json({"upgraded": True})
+    else:
+        console.print("the ledger is up to date", markup=False)
+
+
+def _print(champion: Champion, as_json: bool) -> None:
+    if as_json:
+        print_json(to_dict(champion))
+    else:
+        text = f"{champion.model}: version {champion.version} is champion {champion.sequence} ({champion.kind})"
+        console.print(text, markup=False)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command()(rollback)
+    app.command()(approve)
+    app.add_typer(registry_app, name="registry")
+    app.add_typer(ledger_app, name="ledger")

@@ -1,0 +1,196 @@
+"""Evaluate: candidate, champion and a trivial baseline on the same holdout rows, newer than both models' data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from retraining import artifacts, chunks, ingest
+from retraining.artifacts import StoredModel
+from retraining.blocks import block_index, block_length
+from retraining.bootstrap import paired_difference
+from retraining.errors import Damaged
+from retraining.metrics import Array, Metric, find_metric, resampled
+from retraining.plots import draw
+from retraining.records import Champion, Estimate, Evaluation, Snapshot, Trained, Window, digest_of
+from retraining.spec import FrozenSpec
+from retraining.store import Store
+from retraining.train import Labelled, labelled_rows
+from retraining.workspace import Workspace
+
+@dataclass(frozen=True)
+class _Judged:
+    """The three predictions on the holdout rows."""
+
+    data: Labelled
+    candidate: Array
+    champion: Array | None
+    baseline: Array
+    blocks: NDArray[np.int64]
+
+
+def choose_rule(
+    frozen: FrozenSpec, estimator: str, champion: StoredModel | None
+) -> Literal["first", "refresh", "replace"]:
+    """A refresh is the same recipe on newer data; anything else must prove that it is better."""
+    if champion is None:
+        return "first"
+    if frozen.spec.gate.rule != "auto":
+        return frozen.spec.gate.rule
+    same = champion.card.learning_id == frozen.learning_id and champion.card.estimator == estimator
+    return "refresh" if same else "replace"
+
+
+def evaluate(
+    workspace: Workspace,
+    frozen: FrozenSpec,
+    trained: Trained,
+    holdout: Snapshot | None,
+    window: Window,
+    as_of: datetime,
+    champion: Champion | None,
+) -> Evaluation:
+    """Judge a candidate; finished work is reused.
+
+    Parameters
+    ----------
+    holdout
+        The snapshot of the holdout window; None when no mature row is newer than the champion's cut-off.
+    champion
+        The champion that was in office when the run was admitted.
+
+    Raises
+    ------
+    Damaged
+        When the candidate or the champion cannot be read back as it was stored.
+    """
+    looks = workspace.ledger.looks_at(frozen.model, window)
+    incumbent = artifacts.load(workspace.store, champion.release_id) if champion else None
+    rule = choose_rule(frozen, trained.estimator, incumbent)
+    judged = None if holdout is None else _judge(workspace, frozen, trained, holdout, incumbent)
+    leaked = 0 if holdout is None else _leaked_rows(workspace, frozen, holdout, trained, incumbent)
+    metric = find_metric(frozen.spec.training.metric, frozen.spec.training.task)
+    figures = _figures(frozen, judged, metric, looks)
+    evaluation = Evaluation(
+        model=frozen.model,
+        recipe_id=trained.recipe_id,
+        candidate_id=trained.artifact_id,
+        champion_release_id=champion.release_id if champion else None,
+        champion_sequence=champion.sequence if champion else None,
+        champion_as_of=champion.as_of if champion else None,
+        champion_cutoff=champion.cutoff if champion else None,
+        holdout_id=holdout.id if holdout else digest_of("empty holdout"),
+        spec_id=frozen.id,
+        window=window,
+        as_of=as_of,
+        time_ordered=True,
+        rule=rule,
+        metric=metric.name,
+        greater_is_better=metric.greater_is_better,
+        n_rows=len(judged.data.y) if judged else 0,
+        n_unlabelled=(holdout.n_rows - len(judged.data.y)) if holdout and judged else 0,
+        n_blocks=int(judged.blocks.max()) + 1 if judged and len(judged.blocks) else 0,
+        n_classes=_n_classes(frozen, judged),
+        looks=looks,
+        confidence=frozen.spec.gate.confidence,
+        leaked_rows=leaked,
+        **figures,
+    )
+    if judged is not None and figures["candidate"] is not None:
+        _log(workspace, trained, evaluation, judged)
+    return evaluation
+
+
+def baseline_prediction(model: StoredModel, metric: Metric, n_rows: int) -> Array:
+    """Return what a model without features would say: the training prior, mean or median."""
+    prior = np.asarray(model.card.prior)
+    if model.card.task == "regression":
+        return np.full(n_rows, prior[1] if metric.name == "mae" else prior[0])
+    return np.full(n_rows, prior[1]) if model.card.task == "binary" else np.tile(prior, (n_rows, 1))
+
+
+def _judge(
+    workspace: Workspace, frozen: FrozenSpec, trained: Trained, holdout: Snapshot, incumbent: StoredModel | None
+) -> _Judged:
+    candidate = artifacts.load(workspace.store, trained.artifact_id)
+    if candidate.card.recipe_id != trained.recipe_id:
+        raise Damaged(f"{frozen.model}: the stored candidate is of another recipe than the run's. Run again.")
+    data = labelled_rows(workspace, frozen, holdout, candidate.card.plan, candidate.card.classes)
+    where = f"{frozen.model}, {holdout.describe()}"
+    metric = find_metric(frozen.spec.training.metric, frozen.spec.training.task)
+    return _Judged(
+        data,
+        candidate.predict(data.rows, where),
+        incumbent.predict(data.rows, where) if incumbent else None,
+        baseline_prediction(candidate, metric, len(data.y)),
+        block_index(data.times, holdout.window.start, block_length(frozen.spec.gate)),
+    )
+
+
+def _figures(frozen: FrozenSpec, judged: _Judged | None, metric: Metric, looks: int) -> dict[str, Any]:
+    names = ("candidate", "champion", "baseline", "over_baseline", "over_champion")
+    empty: dict[str, Any] = dict.fromkeys(names)
+    if judged is None or len(judged.data.y) == 0:
+        return empty
+    y, blocks = judged.data.y, judged.blocks
+    whole = np.ones((1, int(blocks.max()) + 1))
+    values = {
+        name: None if p is None else float(resampled(metric, y, p, blocks, whole)[0])
+        for name, p in (("candidate", judged.candidate), ("champion", judged.champion), ("baseline", judged.baseline))
+    }
+    if values["candidate"] is None or np.isnan(values["candidate"]):
+        return empty
+    alpha = (1 - frozen.spec.gate.confidence) / (looks + 1)
+
+    def over(old: Array | None) -> Estimate | None:
+        if old is None or whole.shape[1] < 2:
+            return None
+        return paired_difference(
+            metric, y, judged.candidate, old, blocks, alpha=alpha, seed=frozen.spec.training.seed
+        )
+
+    return {**values, "over_baseline": over(judged.baseline), "over_champion": over(judged.champion)}
+
+
+def _n_classes(frozen: FrozenSpec, judged: _Judged | None) -> int | None:
+    if frozen.spec.training.task == "regression":
+        return None
+    return len(np.unique(judged.data.y)) if judged else 0
+
+
+def _leaked_rows(
+    workspace: Workspace, frozen: FrozenSpec, holdout: Snapshot, trained: Trained, incumbent: StoredModel | None
+) -> int:
+    """Count holdout rows, by key, that either model was trained on; it must be none."""
+    key = frozen.spec.data.key
+    mine = _keys(workspace.store, holdout, key)
+    seen = {trained.snapshot_id, *([incumbent.card.snapshot_id] if incumbent else [])}
+    leaked = 0
+    for snapshot_id in sorted(seen):
+        manifest = ingest.read_manifest(workspace.store, snapshot_id)
+        theirs = _keys(workspace.store, manifest, key)
+        leaked += mine.join(theirs, keys=list(key), join_type="left semi").num_rows
+    return leaked
+
+
+def _keys(store: Store, snapshot: Snapshot, key: tuple[str, ...]) -> pa.Table:
+    tables = [chunks.read(store, chunk).select(list(key)) for chunk in snapshot.features]
+    return pa.concat_tables(tables, promote_options="permissive")
+
+
+def _log(workspace: Workspace, trained: Trained, evaluation: Evaluation, judged: _Judged) -> None:
+    metrics = {
+        f"holdout_{name}_{evaluation.metric}": number
+        for name in ("candidate", "champion", "baseline")
+        if (number := getattr(evaluation, name)) is not None
+    }
+    tags = {"holdout": evaluation.holdout_id, "rule": evaluation.rule}
+    workspace.registry.add_to_run(trained.run_id, metrics, tags)
+    task = "regression" if evaluation.n_classes is None else "classification"
+    plots = draw(task, judged.data.y, judged.candidate, judged.champion, judged.data.classes)
+    workspace.registry.log_files(trained.run_id, {f"plots/{name}": png for name, png in plots.items()})

@@ -1,0 +1,64 @@
+"""What people and housekeeping do between runs: answer a waiting promotion, reconcile the registry, find stale models."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from retraining.deploy import deploy, sync_alias
+from retraining.errors import RequestError, RetrainingError
+from retraining.records import Alert, Deployment
+from retraining.spec import find_models, load
+from retraining.status import status
+from retraining.workspace import Workspace
+
+
+def answer(workspace: Workspace, verdict_id: str, *, approved: bool, by: str, reason: str) -> Deployment | None:
+    """Record a person's answer to a promote verdict and deploy its release when it is yes.
+
+    Raises
+    ------
+    RequestError
+        When there is no such verdict, or it was answered before.
+    """
+    verdict = workspace.ledger.verdict(verdict_id)
+    if verdict is None:
+        raise RequestError(f"there is no verdict {verdict_id}. `history MODEL` lists the ids.")
+    bound = workspace.ledger.release_of(verdict.id)
+    if verdict.decision != "promote" or bound is None:
+        raise RequestError(f"verdict {verdict_id} is {verdict.decision} without a release; there is nothing to approve.")
+    workspace.ledger.add_approval(verdict.model, verdict.id, approved, by, reason)
+    stands = workspace.ledger.approval(verdict.id)
+    assert stands is not None
+    if stands[0] != approved:
+        raise RequestError(f"verdict {verdict_id} was answered before, by {stands[1]}; the first answer stays.")
+    return deploy(workspace, verdict, bound.id, wait_for_approval=True, by=by) if approved else None
+
+
+def reconcile(workspace: Workspace, model: str, as_of: datetime) -> str:
+    """Compare the registry's alias with the ledger; complete what a killed deploy left, report what a person moved."""
+    champion = workspace.ledger.champion(model)
+    if champion is None:
+        return f"{model}: no champion yet"
+    alert = sync_alias(workspace, model, as_of)
+    return alert.message if alert else f"{model}: ledger and registry agree on version {champion.version}"
+
+
+def find_stale(workspace: Workspace, as_of: datetime) -> list[Alert]:
+    """Raise an alert for each live champion that is stale or whose spec no longer loads."""
+    paths = find_models(workspace.settings.models)
+    alerts = []
+    for model in workspace.ledger.models():
+        if model not in paths:
+            text = f"{model}: has a live champion but no YAML in {workspace.settings.models.name}. Nothing watches it."
+        else:
+            try:
+                stale = status(workspace, load(paths[model]), as_of).stale
+            except RetrainingError as error:
+                stale = f"its YAML no longer loads: {error}"
+            if stale is None:
+                continue
+            text = f"{model}: {stale}. Look at retrain__{model} in Airflow."
+        alert = Alert(model, "stale", as_of, text)
+        workspace.ledger.add_alert(alert)
+        alerts.append(alert)
+    return alerts

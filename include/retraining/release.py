@@ -1,0 +1,142 @@
+"""Release: refit the promoted recipe through the holdout, check it against its candidate, and bind it to the verdict."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from retraining import artifacts, ingest
+from retraining.artifacts import StoredModel, predict
+from retraining.errors import DeployRefused
+from retraining.features import FeaturePlan
+from retraining.metrics import Array, Metric, find_metric, value
+from retraining.records import Release, Snapshot, Trained, Verdict, digest_of, short
+from retraining.spec import FrozenSpec
+from retraining.train import Labelled, fit, labelled_rows, make_card, smoke_rows
+from retraining.workspace import Workspace
+
+N_REFERENCE_ROWS = 20_000
+"""Training rows kept with a release as the drift reference, spread evenly over its window: enough that sampling
+noise in a distance (about 1 / sqrt(rows)) is far below that of one day of rows."""
+_N_IMPORTANCE_ROWS = 4_000
+"""Rows for permutation importance: it only has to tell columns that matter from those that do not."""
+PREDICTION = "prediction"
+
+
+def release(
+    workspace: Workspace,
+    frozen: FrozenSpec,
+    trained: Trained,
+    verdict: Verdict,
+    holdout: Snapshot,
+    refit: Snapshot,
+) -> Release:
+    """Make the deployable artifact of a promote verdict; finished work is reused.
+
+    Raises
+    ------
+    DeployRefused
+        When the verdict does not allow it, or the refit flips too many of its candidate's predictions.
+    """
+    if verdict.decision != "promote" or verdict.dry_run:
+        raise DeployRefused(f"{frozen.model}: verdict {short(verdict.id)} is {verdict.decision}; nothing is released.")
+    bound = workspace.ledger.release_of(verdict.id)
+    if bound is not None:
+        return bound
+    snapshot = refit if frozen.spec.gate.refit else _training_snapshot(workspace, trained)
+    candidate = artifacts.load(workspace.store, trained.artifact_id)
+    plan, classes = candidate.card.plan, candidate.card.classes
+    data = labelled_rows(workspace, frozen, snapshot, plan, classes)
+    judged = labelled_rows(workspace, frozen, holdout, plan, classes)
+    key = digest_of(["release", verdict.id])
+    tags = {"stage": "release", "verdict": verdict.id, "snapshot": snapshot.id, "recipe": trained.recipe_id}
+    with workspace.registry.run(frozen.model, key, "release", tags) as run:
+        pipeline = (
+            fit(frozen, trained.estimator, trained.params, plan, data.x, data.y)
+            if frozen.spec.gate.refit
+            else candidate.pipeline
+        )
+        flips = _flip_share(frozen, candidate, pipeline, judged)
+        identity = _save(workspace, frozen, trained, snapshot, plan, data, judged, pipeline)
+        run.params = {"estimator": trained.estimator, "seed": trained.seed, **trained.params}
+        run.metrics = {"flip_share": flips, "n_rows": len(data.y)}
+        run.tags = {"release": identity, "model": frozen.model, "spec": frozen.id}
+        example = data.x.head(5)
+        run.tags["model_uri"] = workspace.registry.log_model(
+            run.id, pipeline, example, predict(pipeline, frozen.spec.training.task, example)
+        )
+        workspace.registry.log_dataset(run.id, snapshot, f"{frozen.model}-refit")
+    return workspace.ledger.add_release(
+        Release(identity, frozen.model, verdict.id, snapshot.id, snapshot.window.end, run.id, flips, len(data.y))
+    )
+
+
+def importance_of(
+    pipeline: Any, task: str, metric: Metric, x: Any, y: Array, seed: int
+) -> dict[str, float]:
+    """Return each column's share of the total permutation importance (Breiman 2001, Random Forests, section 10).
+
+    The loss in the metric when one column is shuffled; losses below zero count as none. Shares sum to 1, or are all
+    equal when no column matters alone.
+    """
+    random = np.random.default_rng(seed)
+    sign = 1.0 if metric.greater_is_better else -1.0
+    base = sign * value(metric, y, predict(pipeline, task, x))
+    losses = {}
+    for name in x.columns:
+        shuffled = x.copy()
+        shuffled[name] = x[name].to_numpy()[random.permutation(len(x))]
+        losses[name] = max(0.0, base - sign * value(metric, y, predict(pipeline, task, shuffled)))
+    total = sum(losses.values())
+    return {name: loss / total if total else 1 / len(losses) for name, loss in losses.items()}
+
+
+def _training_snapshot(workspace: Workspace, trained: Trained) -> Snapshot:
+    return ingest.read_manifest(workspace.store, trained.snapshot_id)
+
+
+def flips(task: str, before: Array, after: Array) -> NDArray[np.bool_]:
+    """Tell which predictions changed their meaning: another class, or a value moved by half a standard deviation."""
+    if task == "regression":
+        return np.asarray(np.abs(after - before) > 0.5 * np.std(before))
+    if before.ndim == 2:
+        return np.asarray(before.argmax(axis=1) != after.argmax(axis=1))
+    return np.asarray((before >= 0.5) != (after >= 0.5))
+
+
+def _flip_share(frozen: FrozenSpec, candidate: StoredModel, pipeline: Any, judged: Labelled) -> float:
+    task, limit = frozen.spec.training.task, frozen.spec.gate.max_flips
+    before = predict(candidate.pipeline, task, judged.x)
+    share = float(np.mean(flips(task, before, predict(pipeline, task, judged.x))))
+    if share > limit:
+        raise DeployRefused(
+            f"{frozen.model}: refitting flips {share:.1%} of the candidate's holdout predictions, more than "
+            f"gate.max_flips ({limit:.1%}). The champion stays. The recipe is unstable: regularise it, or deploy the "
+            "candidate itself with gate.refit: false."
+        )
+    return share
+
+
+def _save(
+    workspace: Workspace,
+    frozen: FrozenSpec,
+    trained: Trained,
+    snapshot: Snapshot,
+    plan: FeaturePlan,
+    data: Labelled,
+    judged: Labelled,
+    pipeline: Any,
+) -> str:
+    task = frozen.spec.training.task
+    metric = find_metric(frozen.spec.training.metric, task)
+    few = np.linspace(0, len(judged.y) - 1, min(_N_IMPORTANCE_ROWS, len(judged.y))).astype(int)
+    importance = importance_of(pipeline, task, metric, judged.x.iloc[few], judged.y[few], trained.seed)
+    card = make_card(frozen, trained.estimator, trained.params, snapshot, data, plan, importance)
+    spread = np.unique(np.linspace(0, len(data.y) - 1, N_REFERENCE_ROWS).astype(int))
+    reference = data.rows.take(spread).select([frozen.spec.data.time_column, *plan.columns])
+    outputs = predict(pipeline, task, data.x.iloc[spread])
+    reference = reference.append_column(PREDICTION, pa.array(outputs if outputs.ndim == 1 else outputs.max(axis=1)))
+    return artifacts.save(workspace.store, card, pipeline, smoke_rows(data), reference)

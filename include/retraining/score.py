@@ -1,0 +1,147 @@
+"""Score: the champion's predictions for each whole partition, published once, with ids that a rerun repeats."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from datetime import datetime
+from uuid import UUID
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from retraining import artifacts, ingest
+from retraining.artifacts import StoredModel
+from retraining.errors import RequestError
+from retraining.metrics import Array
+from retraining.records import Champion, PredictionSet, Snapshot, Window
+from retraining.spec import FrozenSpec
+from retraining.store import Store, sha256
+from retraining.windows import floor, nominal, partitions, step
+from retraining.workspace import Workspace
+
+ID, PREDICTION = "prediction_id", "prediction"
+
+
+def pin_champion(workspace: Workspace, model: str) -> Champion:
+    """Return the champion that a scoring run will use from start to end.
+
+    Raises
+    ------
+    RequestError
+        When the model has no champion yet.
+    """
+    champion = workspace.ledger.champion(model)
+    if champion is None:
+        raise RequestError(f"{model}: has no champion yet, so nothing can be scored. Run `retrain__{model}` first.")
+    return champion
+
+
+def windows_to_score(workspace: Workspace, frozen: FrozenSpec, champion: Champion, as_of: datetime) -> list[Window]:
+    """Return the whole partitions before the as-of time that nobody scored yet, newest `score.catch_up` of them.
+
+    Partitions before the champion's cut-off are left out: it was trained on them.
+    """
+    data = frozen.spec.data
+    end = floor(as_of, data.partition)
+    count = max(1, round(frozen.spec.score.catch_up / nominal(data.partition)))
+    start = max(step(end, data.partition, -count), champion.cutoff)
+    if start >= end:
+        return []
+    window = Window(start, end)
+    done = {p.window.start for p in workspace.ledger.predictions(frozen.model, window)}
+    return [part for part in partitions(window, data.partition) if part.start not in done]
+
+
+def predict(
+    workspace: Workspace, frozen: FrozenSpec, champion: Champion, windows: list[Window], as_of: datetime
+) -> list[PredictionSet]:
+    """Predict partitions and write their rows to the store; nothing is published yet.
+
+    Raises
+    ------
+    Damaged
+        When the champion's release is not what was deployed.
+    SourceError
+        When the rows do not have the columns or types the champion was trained on.
+    """
+    if not windows:
+        return []
+    model = artifacts.load(workspace.store, champion.release_id)
+    reader = workspace.reader(frozen)
+    made = []
+    for window in windows:
+        extent = ingest.read_window(reader, window, as_of)
+        if not extent.chunks[window.start]:
+            continue  # an empty partition is a fact; the monitor's volume checks speak about it
+        manifest = ingest.snapshot(reader, extent, window, as_of, labels=False)
+        made.append(_write(workspace, frozen, model, champion, manifest))
+    return made
+
+
+def publish(workspace: Workspace, made: list[PredictionSet]) -> list[PredictionSet]:
+    """Record prediction sets; for each partition the first one stays, and is returned."""
+    return [workspace.ledger.add_predictions(record) for record in made]
+
+
+def read_predictions(store: Store, record: PredictionSet) -> pa.Table:
+    """Return a published set's rows (key, time, prediction, id) after checking the file's digest."""
+    return pq.read_table(io.BytesIO(store.read(record.key, record.file_sha256)))
+
+
+def prediction_ids(window: Window, release_id: str, keys: pa.Table) -> list[str]:
+    """Return one id per row: UUIDv7's shape, its time from the window, the rest from hash(release, key).
+
+    RFC 9562 lays out version 7: 48 bits of Unix milliseconds, then version, variant and 74 free bits.
+    """
+    milliseconds = int(window.start.timestamp() * 1000)
+    columns = [keys.column(name).to_pylist() for name in keys.column_names]
+    return [str(_uuid7(milliseconds, release_id, repr(values))) for values in zip(*columns, strict=True)]
+
+
+def _uuid7(milliseconds: int, release_id: str, key: str) -> UUID:
+    rest = int.from_bytes(hashlib.sha256(f"{release_id}\n{key}".encode()).digest()[:10])
+    number = (milliseconds & (2**48 - 1)) << 80 | rest & (2**80 - 1)
+    number = number & ~(0xF << 76) | 0x7 << 76
+    return UUID(int=number & ~(0x3 << 62) | 0x2 << 62)
+
+
+def _write(
+    workspace: Workspace, frozen: FrozenSpec, model: StoredModel, champion: Champion, manifest: Snapshot
+) -> PredictionSet:
+    data = frozen.spec.data
+    rows = ingest.load(workspace.store, manifest, data)
+    outputs = model.predict(rows, f"{frozen.model}, {manifest.describe()}")
+    keys = rows.select(list(data.key))
+    wanted = list(dict.fromkeys([*data.key, data.time_column]))
+    table = rows.select(wanted).append_column(ID, pa.array(prediction_ids(manifest.window, champion.release_id, keys)))
+    for name, column in prediction_columns(model, outputs).items():
+        table = table.append_column(name, column)
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    content = buffer.getvalue()
+    day = f"{manifest.window.start:%Y-%m-%dT%H}"
+    key = f"predictions/{frozen.model}/{day}/{champion.release_id[:16]}-{manifest.id[:16]}.parquet"
+    workspace.store.write_once(key, content)
+    digest = sha256(workspace.store.read(key))
+    return PredictionSet(
+        model=frozen.model,
+        window=manifest.window,
+        release_id=champion.release_id,
+        sequence=champion.sequence,
+        chunk_id=manifest.features[0].id,
+        as_of=manifest.as_of,
+        key=key,
+        n_rows=rows.num_rows,
+        file_sha256=digest,
+    )
+
+
+def prediction_columns(model: StoredModel, outputs: Array) -> dict[str, pa.Array]:
+    """Return the columns a prediction is published as: one number, or one per class and the likeliest class."""
+    if outputs.ndim == 1:
+        return {PREDICTION: pa.array(outputs)}
+    classes = [str(c) for c in model.card.classes]
+    found = {f"{PREDICTION}_{name}": pa.array(outputs[:, i]) for i, name in enumerate(classes)}
+    return {PREDICTION: pa.array(np.asarray(classes)[outputs.argmax(axis=1)]), **found}

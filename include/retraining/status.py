@@ -1,0 +1,55 @@
+"""The state of a model in one record: champion, newest verdict and decision, open requests, staleness."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from retraining.checking import shortest_interval
+from retraining.records import Champion, Request, TriggerDecision, Verdict
+from retraining.spec import FrozenSpec
+from retraining.workspace import Workspace
+
+_MISSED_RUNS = 2
+"""A model is stale after two missed retrainings: one may be down for maintenance."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is known of a model now."""
+
+    model: str
+    mode: str
+    champion: Champion | None
+    verdict: Verdict | None
+    decision: TriggerDecision | None
+    requests: tuple[Request, ...]
+    n_alerts: int
+    stale: str | None
+
+
+def status(workspace: Workspace, frozen: FrozenSpec, now: datetime) -> Status:
+    """Return a model's state; `now` only matters for staleness."""
+    model, ledger = frozen.model, workspace.ledger
+    verdicts, decisions = ledger.verdicts(model), ledger.decisions(model)
+    verdict = verdicts[-1] if verdicts else None
+    return Status(
+        model=model,
+        mode=frozen.spec.mode,
+        champion=ledger.champion(model),
+        verdict=verdict,
+        decision=decisions[-1] if decisions else None,
+        requests=tuple(ledger.open_requests(model)),
+        n_alerts=len(ledger.alerts(model)),
+        stale=_stale(frozen, verdict, now),
+    )
+
+
+def _stale(frozen: FrozenSpec, verdict: Verdict | None, now: datetime) -> str | None:
+    if frozen.spec.retrain.schedule is None:
+        return None
+    if verdict is None:
+        return "was never retrained"
+    age = now - verdict.evaluation.as_of
+    limit = max(shortest_interval(frozen.spec.retrain.schedule), timedelta(days=1)) * _MISSED_RUNS
+    return f"last verdict is {age.days} days old, the schedule allows {limit.days}" if age > limit else None

@@ -1,0 +1,75 @@
+"""The line between Airflow and our code: errors, connections, threads and the times a run is about."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from airflow.sdk.exceptions import AirflowFailException
+
+from retraining.errors import RetrainingError, SourceError
+from retraining.settings import settings
+from retraining.windows import parse_time, to_utc
+from retraining.workspace import Workspace
+
+_TRIGGERS = {"scheduled": "schedule", "asset_triggered": "request", "backfill": "schedule"}
+_DRIVERS = {"postgres": "postgresql+psycopg2", "postgresql": "postgresql+psycopg2", "mysql": "mysql+pymysql"}
+
+
+@contextmanager
+def stage() -> Iterator[Workspace]:
+    """Open a workspace for one task, and turn an error that a retry cannot heal into a failure without retries."""
+    import threadpoolctl
+
+    work = Workspace(settings(), resolve_connection)
+    threads = int(os.environ.get("RETRAINING_THREADS", "1"))
+    try:
+        with threadpoolctl.threadpool_limits(threads):
+            yield work
+    except RetrainingError as error:
+        raise AirflowFailException(f"{type(error).__name__}: {error}") from error
+
+
+def resolve_connection(name: str) -> str:
+    """Return the SQLAlchemy URL of an Airflow connection.
+
+    Raises
+    ------
+    SourceError
+        When Airflow has no such connection.
+    """
+    from airflow.sdk import BaseHook
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    try:
+        uri = BaseHook.get_connection(name).get_uri()
+    except AirflowNotFoundException as error:
+        raise SourceError(f"connection {name}: Airflow has no such connection. Add it under Admin > Connections.") from error
+    scheme, _, rest = uri.partition("://")
+    return f"{_DRIVERS.get(scheme, scheme)}://{rest}"
+
+
+def trigger_of(context: Mapping[str, Any]) -> str:
+    """Say what started a run: `schedule`, `request` or `person`."""
+    kind = str(getattr(context["dag_run"].run_type, "value", context["dag_run"].run_type))
+    return _TRIGGERS.get(kind, "person")
+
+
+def given_as_of(context: Mapping[str, Any]) -> datetime | None:
+    """Return the `as_of` parameter."""
+    text = context["params"].get("as_of")
+    return parse_time(text) if text else None
+
+
+def fallback_as_of(context: Mapping[str, Any]) -> datetime:
+    """Return the time a run without `as_of` is about: its logical date, else the moment it was due."""
+    run = context["dag_run"]
+    return to_utc(run.logical_date or run.run_after)
+
+
+def as_of(context: Mapping[str, Any]) -> datetime:
+    """Return the as-of time of a scoring, monitor or housekeeping run."""
+    return given_as_of(context) or fallback_as_of(context)

@@ -1,0 +1,27 @@
+"""What happens when a task has failed for good: an alert that names cause, model and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from retraining_airflow.names import SEPARATOR
+
+
+def record_failure(context: Mapping[str, Any]) -> None:
+    """Write an alert to the ledger. If the ledger itself is what failed, the log has it all the same."""
+    from retraining.records import Alert
+    from retraining.settings import settings
+    from retraining.workspace import Workspace
+    from retraining_airflow.boundary import fallback_as_of, given_as_of
+
+    task, error = context["task_instance"], context.get("exception")
+    family, _, model = str(task.dag_id).partition(SEPARATOR)
+    when = given_as_of(context) or fallback_as_of(context)
+    first = str(error).strip().splitlines()[0] if error else "no message"
+    text = (
+        f"{task.dag_id}, task {task.task_id}, as of {when:%Y-%m-%d %H:%M}: {first} "
+        "Done automatically: nothing was promoted; the champion goes on. Look at the task's log, mend the cause, "
+        "clear the task."
+    )
+    Workspace(settings()).ledger.add_alert(Alert(model or family, f"{family} failed", when, text))

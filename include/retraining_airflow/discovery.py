@@ -1,0 +1,60 @@
+"""Which models a parse must build: one when a task starts, all otherwise; a broken one never stops the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from airflow.sdk import DAG
+
+from retraining.errors import RetrainingError, SpecError
+from retraining.settings import settings
+from retraining.spec import FrozenSpec, find_models, load
+from retraining_airflow.names import model_of
+
+Build = Callable[[FrozenSpec], DAG]
+T = TypeVar("T")
+
+
+def build_dags(family: str, build: Build) -> dict[str, DAG]:
+    """Build a family's DAGs. A spec that does not load is left out here; `check_specs` raises its error.
+
+    At a task's start Airflow parses the file again for one DAG: then only that model's YAML is read.
+    """
+    dags = {}
+    for model in _wanted(family):
+        try:
+            dag = build(load(find_models(settings().models)[model]))
+        except (RetrainingError, KeyError):
+            continue  # raised, with file, key and remedy, by dags/check_specs.py
+        dags[dag.dag_id] = dag
+    return dags
+
+
+def broken_specs() -> str | None:
+    """Return the problems of all YAMLs that do not load, as one text; None when every one does."""
+    problems = []
+    for path in find_models(settings().models).values():
+        try:
+            load(path)
+        except SpecError as error:
+            problems.append(str(error))
+    return "\n".join(problems) or None
+
+
+def wanted_dag() -> str | None:
+    """Return the only DAG this parse is for; None when it is for all of them."""
+    from airflow.sdk import get_parsing_context
+
+    return get_parsing_context().dag_id
+
+
+def _wanted(family: str) -> list[str]:
+    only = wanted_dag()
+    if only is None:
+        try:
+            return list(find_models(settings().models))
+        except SpecError:
+            return []  # raised by dags/check_specs.py
+    model = model_of(only, family)
+    return [] if model is None else [model]

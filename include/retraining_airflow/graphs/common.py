@@ -1,0 +1,61 @@
+"""What all DAGs share: defaults, parameters, tags."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import CronTriggerTimetable, Param
+
+from retraining.spec import FrozenSpec
+from retraining_airflow.callbacks import record_failure
+from retraining_airflow.names import TAG
+
+_START = datetime(2024, 1, 1, tzinfo=UTC)
+"""A fixed day, so that every parse gives the same DAG; with catchup off it starts no run."""
+_RETRIES, _RETRY_DELAY, _MAX_RETRY_DELAY = 2, timedelta(minutes=1), timedelta(minutes=10)
+"""Only what may heal is retried (a network, a database): twice, over some minutes, then a person must look."""
+_TASK_TIMEOUT, _RUN_TIMEOUT = timedelta(hours=4), timedelta(hours=12)
+"""Far above any healthy run, so that a hung one ends before the next day's."""
+
+
+def as_of_param() -> Param:
+    """The parameter every DAG has."""
+    return Param(
+        None,
+        type=["null", "string"],
+        format="date-time",
+        title="As of",
+        description="The time this run is about. Empty: the open request's, else when the run was due.",
+    )
+
+
+def dag_arguments(frozen: FrozenSpec, family: str) -> dict[str, Any]:
+    """Return the arguments that a model's DAGs share."""
+    return {
+        "start_date": _START,
+        "catchup": False,
+        "is_paused_upon_creation": False,
+        "max_active_runs": 1,
+        "dagrun_timeout": _RUN_TIMEOUT,
+        "tags": sorted({TAG, family, frozen.model}),
+        "default_args": task_arguments(frozen.spec.owner.technical),
+    }
+
+
+def task_arguments(owner: str) -> dict[str, Any]:
+    """Return the arguments that all tasks share."""
+    return {
+        "owner": owner,
+        "retries": _RETRIES,
+        "retry_delay": _RETRY_DELAY,
+        "retry_exponential_backoff": True,
+        "max_retry_delay": _MAX_RETRY_DELAY,
+        "execution_timeout": _TASK_TIMEOUT,
+        "on_failure_callback": record_failure,
+    }
+
+
+def cron(schedule: str | None) -> CronTriggerTimetable | None:
+    """Return the timetable of a cron expression in UTC."""
+    return None if schedule is None else CronTriggerTimetable(schedule, timezone="UTC")

@@ -1,0 +1,117 @@
+"""`monitor__M`: collect > measure > decide > request (skipped unless asked) > announce."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import DAG, Asset, Param, TriggerRule, dag, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from retraining.records import to_dict
+from retraining.spec import FrozenSpec
+from retraining_airflow import boundary
+from retraining_airflow.graphs.common import as_of_param, cron, dag_arguments
+from retraining_airflow.names import MONITOR, dag_id, request_asset
+from retraining_airflow.pages import page
+
+Ids = dict[str, Any]
+
+_TRIGGERS = """- the schedule `{schedule}` (UTC), after scoring
+- a person
+
+It asks for a retraining when performance really fell, or when columns that matter drifted on {k} of {n} days and
+performance is unknown (or `retrain.on_drift` is `always`). Otherwise `request` is skipped and nothing is woken."""
+
+
+def build(frozen: FrozenSpec) -> DAG:
+    """Build a model's monitor DAG."""
+    model, spec = frozen.model, frozen.spec
+    drift = spec.monitor.drift
+    triggers = _TRIGGERS.format(schedule=spec.monitor.schedule or "none", k=drift.k, n=drift.n)
+
+    @dag(
+        dag_id=dag_id(MONITOR, model),
+        schedule=cron(spec.monitor.schedule),
+        description=f"Watch {model}: drift, data health and realised performance",
+        doc_md=page(
+            frozen,
+            "daily watch",
+            triggers,
+            "- `as_of`: the time the run is about\n- `html`: keep Evidently's page even on a quiet day",
+        ),
+        params={
+            "as_of": as_of_param(),
+            "html": Param(False, type="boolean", title="HTML report", description="Keep Evidently's page."),
+        },
+        **dag_arguments(frozen, MONITOR),
+    )
+    def graph() -> None:
+        collected = collect(model)
+        measured = measure(model)
+        decision = decide(model)
+        asked = _request_task(model)(model)
+        collected >> measured >> decision >> asked
+        asked >> announce(decision)
+
+    return graph()
+
+
+@task
+def collect(model: str) -> int:
+    """Read the day's rows and the labels that became final."""
+    from retraining import pipeline
+
+    when = boundary.as_of(get_current_context())
+    with boundary.stage() as work:
+        return pipeline.collect_for_monitor(work, work.spec(model), when)
+
+
+@task
+def measure(model: str) -> str:
+    """Compare the day with the champion's training data, and realised performance with its reference."""
+    from retraining import monitor, pipeline
+
+    context = get_current_context()
+    with boundary.stage() as work:
+        html = bool(context["params"].get("html"))
+        found = pipeline.measure(work, work.spec(model), boundary.as_of(context), html=html)
+    text = monitor.summary(found)
+    print(text)
+    return text
+
+
+@task
+def decide(model: str) -> Ids:
+    """Decide whether to ask, and write decision and request to the ledger."""
+    from retraining import pipeline
+
+    when = boundary.as_of(get_current_context())
+    with boundary.stage() as work:
+        frozen = work.spec(model)
+        decision = pipeline.decide(work, frozen, pipeline.measure(work, frozen, when))
+    print("\n".join([f"{decision.outcome}: {decision.reason}", *decision.reasons, *decision.would_change]))
+    return to_dict(decision)
+
+
+def _request_task(model: str) -> Any:
+    """The only task with the asset as outlet: an outlet emits on every success, so on other days it is skipped."""
+
+    @task(task_id="request", outlets=[Asset(request_asset(model))])
+    def request(model: str) -> str:
+        """Wake the retraining as long as a request is open; the ledger, not the event, says what it is about."""
+        from retraining import pipeline
+
+        with boundary.stage() as work:
+            if not pipeline.must_wake(work, model):
+                raise AirflowSkipException("no request is open")
+        return request_asset(model)
+
+    return request
+
+
+@task(trigger_rule=TriggerRule.NONE_FAILED)
+def announce(decision: Ids) -> str:
+    """Say in a sentence what was decided."""
+    text = f"{decision['outcome']}: {decision['reason'] or '; '.join(decision['reasons'])}"
+    print(text)
+    return text

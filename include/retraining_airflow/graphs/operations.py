@@ -1,0 +1,188 @@
+"""What people and housekeeping do between runs: `approve`, `rollback`, `housekeeping`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.sdk import DAG, Param, dag, get_current_context, task
+
+from retraining_airflow import boundary
+from retraining_airflow.graphs.common import as_of_param, cron, task_arguments
+from retraining_airflow.names import TAG
+
+Ids = dict[str, Any]
+_OWNER = "retraining"
+_SHARED: dict[str, Any] = {
+    "start_date": datetime(2024, 1, 1, tzinfo=UTC),
+    "catchup": False,
+    "is_paused_upon_creation": False,
+    "tags": [TAG, "operations"],
+    "default_args": task_arguments(_OWNER),
+}
+
+_APPROVE = """## Answer a promotion that waits for a person
+
+Started by hand. The model's YAML says `gate.approval: required` or `mode: suggest`; the retraining's `deploy` task said
+which verdict waits. `python -m retraining explain VERDICT` shows what it is about. The answer is kept under the name of
+the user who triggers this run; the first answer stays. *refuse* leaves the champion where it is."""
+_ROLLBACK = """## Put an earlier champion back
+
+Started by hand. The release is loaded in a fresh process and must give the outputs it had when it was made; then it
+becomes the newest entry of the champion history, and MLflow's alias follows. Leave *Entry* empty for the champion
+before this one. `python -m retraining history MODEL` lists the entries."""
+_HOUSEKEEPING = """## Housekeeping
+
+Daily. Completes what a killed deploy left in MLflow, reports an alias that was moved by hand, and raises an alert for a
+live champion that is stale or whose YAML no longer loads."""
+
+
+def build_approve() -> DAG:
+    """Build the DAG that records a person's answer."""
+
+    @dag(
+        dag_id="approve",
+        schedule=None,
+        description="Answer a promotion that waits for a person",
+        doc_md=_APPROVE,
+        params={
+            "verdict": Param("", type="string", minLength=8, title="Verdict", description="Its id or the start of it."),
+            "answer": Param("approve", type="string", enum=["approve", "refuse"], title="Answer"),
+            "reason": Param("", type="string", minLength=3, title="Reason", description="Kept for ever."),
+        },
+        **_SHARED,
+    )
+    def graph() -> None:
+        answer()
+
+    return graph()
+
+
+def build_rollback() -> DAG:
+    """Build the DAG that goes back to an earlier champion."""
+
+    @dag(
+        dag_id="rollback",
+        schedule=None,
+        description="Put an earlier champion back",
+        doc_md=_ROLLBACK,
+        params={
+            "model": Param("", type="string", minLength=1, title="Model"),
+            "to": Param(None, type=["null", "integer"], minimum=1, title="Entry", description="Of the history."),
+            "reason": Param("", type="string", minLength=3, title="Reason", description="Kept for ever."),
+            "as_of": as_of_param(),
+        },
+        **_SHARED,
+    )
+    def graph() -> None:
+        chosen = choose_version()
+        checked = preflight(chosen)
+        moved = move(chosen)
+        checked >> moved
+        verify(moved)
+
+    return graph()
+
+
+def build_housekeeping() -> DAG:
+    """Build the daily housekeeping DAG."""
+
+    @dag(
+        dag_id="housekeeping",
+        schedule=cron("30 3 * * *"),
+        description="Reconcile the registry, find stale models",
+        doc_md=_HOUSEKEEPING,
+        params={"as_of": as_of_param()},
+        max_active_runs=1,
+        **_SHARED,
+    )
+    def graph() -> None:
+        reconcile()
+        find_stale()
+
+    return graph()
+
+
+def _user(context: Any) -> str:
+    return str(getattr(context["dag_run"], "triggering_user_name", None) or "unknown user")
+
+
+@task
+def answer() -> str:
+    """Record the answer of the user who triggered this run, and deploy on yes."""
+    from retraining.operations import answer as record
+
+    context = get_current_context()
+    params = context["params"]
+    with boundary.stage() as work:
+        yes = params["answer"] == "approve"
+        deployment = record(work, params["verdict"], approved=yes, by=_user(context), reason=params["reason"])
+    text = deployment.detail if deployment else "refused; the champion stays"
+    print(text)
+    return text
+
+
+@task
+def choose_version() -> Ids:
+    """Find the entry of the history to go back to."""
+    from retraining.deploy import rollback_target
+
+    params = get_current_context()["params"]
+    with boundary.stage() as work:
+        target = rollback_target(work, params["model"], params["to"])
+    return {"model": target.model, "sequence": target.sequence, "release": target.release_id}
+
+
+@task
+def preflight(chosen: Ids) -> float:
+    """Load the release in a fresh process and compare its outputs with those it was made with."""
+    from retraining.preflight import preflight as check
+
+    with boundary.stage() as work:
+        return check(work.store, chosen["release"])
+
+
+@task
+def move(chosen: Ids) -> Ids:
+    """Add the entry to the history; the registry's alias follows."""
+    from retraining.deploy import rollback
+
+    context = get_current_context()
+    params, who = context["params"], _user(context)
+    with boundary.stage() as work:
+        entry = rollback(work, chosen["model"], chosen["sequence"], who, params["reason"], boundary.as_of(context))
+    return {"model": entry.model, "sequence": entry.sequence, "version": entry.version}
+
+
+@task
+def verify(moved: Ids) -> str:
+    """Read back what is live now, in the ledger and in the registry."""
+    from retraining.operations import reconcile as compare
+
+    with boundary.stage() as work:
+        text = compare(work, moved["model"], boundary.as_of(get_current_context()))
+    print(text)
+    return text
+
+
+@task
+def reconcile() -> list[str]:
+    """Compare MLflow's alias with the ledger, model by model."""
+    from retraining.operations import reconcile as compare
+
+    when = boundary.as_of(get_current_context())
+    with boundary.stage() as work:
+        found = [compare(work, model, when) for model in work.ledger.models()]
+    print("\n".join(found))
+    return found
+
+
+@task
+def find_stale() -> list[str]:
+    """Raise an alert for stale champions and for champions without a spec that loads."""
+    from retraining.operations import find_stale as find
+
+    with boundary.stage() as work:
+        found = [alert.message for alert in find(work, boundary.as_of(get_current_context()))]
+    print("\n".join(found) or "nothing is stale")
+    return found

@@ -1,0 +1,192 @@
+"""`retrain__M`: admit > ingest > validate > train > evaluate > gate > release > deploy > announce."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, Param, TriggerRule, dag, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from retraining.records import (
+    Admission,
+    Deployment,
+    Evaluation,
+    Trained,
+    from_dict,
+    to_dict,
+)
+from retraining.spec import FrozenSpec
+from retraining_airflow import boundary
+from retraining_airflow.graphs.common import as_of_param, cron, dag_arguments
+from retraining_airflow.names import RETRAIN, dag_id, request_asset
+from retraining_airflow.pages import page
+
+Ids = dict[str, Any]
+
+_TRIGGERS = """- the schedule `{schedule}` (UTC)
+- a request of the monitor (an event on the asset `retrain-request/{model}`; the ledger's open request decides)
+- a person, with the form behind *Trigger*
+
+The gate is never skipped, whoever starts it."""
+_PARAMETERS = """- `as_of`: the time the run is about
+- `reason`: kept with the verdict
+- `dry_run`: everything up to the verdict, which is flagged and deploys nothing"""
+
+
+def build(frozen: FrozenSpec) -> DAG:
+    """Build a model's retraining DAG."""
+    model, spec = frozen.model, frozen.spec
+    request = Asset(request_asset(model))
+    timetable = cron(spec.retrain.schedule)
+    schedule = AssetOrTimeSchedule(timetable=timetable, assets=[request]) if timetable else [request]
+
+    @dag(
+        dag_id=dag_id(RETRAIN, model),
+        schedule=schedule,
+        description=f"Retrain {model}: {spec.description}"[:200],
+        doc_md=page(
+            frozen,
+            "retraining",
+            _TRIGGERS.format(schedule=spec.retrain.schedule or "none", model=model),
+            _PARAMETERS,
+        ),
+        params={
+            "as_of": as_of_param(),
+            "reason": Param("", type="string", title="Reason", description="Why; it is kept with the verdict."),
+            "dry_run": Param(False, type="boolean", title="Dry run", description="Stop after the verdict."),
+        },
+        **dag_arguments(frozen, RETRAIN),
+    )
+    def graph() -> None:
+        admission = admit(model)
+        snapshots = ingest(admission)
+        validated = validate(admission, snapshots)
+        trained = train(admission, snapshots)
+        evaluation = evaluate(admission, snapshots, trained)
+        verdict = gate(admission, evaluation)
+        released = release(admission, snapshots, trained, verdict)
+        deployed = deploy(verdict, released)
+        validated >> trained
+        announce(admission, verdict, deployed)
+
+    return graph()
+
+
+@task
+def admit(model: str) -> Ids:
+    """Freeze spec, as-of time, champion and the requests this run serves."""
+    from retraining.admission import admit as freeze
+
+    context = get_current_context()
+    with boundary.stage() as work:
+        admission = freeze(
+            work,
+            work.spec(model),
+            as_of=boundary.given_as_of(context),
+            fallback=boundary.fallback_as_of(context),
+            trigger=boundary.trigger_of(context),
+            reason=str(context["params"].get("reason") or ""),
+            dry_run=bool(context["params"].get("dry_run")),
+        )
+    return to_dict(admission)
+
+
+@task
+def ingest(admission: Ids) -> Ids:
+    """Read what is not known yet and freeze the train, holdout and refit snapshots."""
+    from retraining import pipeline
+
+    admitted = from_dict(Admission, admission)
+    if admitted.skip:
+        raise AirflowSkipException(admitted.skip)
+    with boundary.stage() as work:
+        return pipeline.snapshot_ids(pipeline.ingest_for_training(work, admitted))
+
+
+@task
+def validate(admission: Ids, snapshots: Ids) -> Ids:
+    """Check the new rows and the window; what was checked before is not checked again."""
+    from retraining import pipeline
+
+    with boundary.stage() as work:
+        ingested = pipeline.ingested_from(work, snapshots)
+        found = pipeline.validate_for_training(work, from_dict(Admission, admission), ingested)
+    for problem in found.problems:
+        print(f"{problem.severity}: {problem.check}: {problem.observed}")
+    return {"n_checks": found.n_checks, "n_rows": found.n_rows, "n_problems": len(found.problems)}
+
+
+@task
+def train(admission: Ids, snapshots: Ids) -> Ids:
+    """Choose a candidate by time-ordered cross-validation and fit it up to the holdout."""
+    from retraining import pipeline
+
+    with boundary.stage() as work:
+        trained = pipeline.train(work, from_dict(Admission, admission), pipeline.ingested_from(work, snapshots))
+    print(trained.why)
+    return to_dict(trained)
+
+
+@task
+def evaluate(admission: Ids, snapshots: Ids, trained: Ids) -> Ids:
+    """Judge candidate, champion and baseline on the same holdout rows."""
+    from retraining import pipeline
+
+    with boundary.stage() as work:
+        ingested = pipeline.ingested_from(work, snapshots)
+        return to_dict(pipeline.evaluate(work, from_dict(Admission, admission), ingested, from_dict(Trained, trained)))
+
+
+@task
+def gate(admission: Ids, evaluation: Ids) -> Ids:
+    """Decide, and write the verdict with its reasons and the requests it serves."""
+    from retraining import pipeline
+
+    with boundary.stage() as work:
+        verdict = pipeline.gate(work, from_dict(Admission, admission), from_dict(Evaluation, evaluation))
+    print("\n".join([f"verdict {verdict.id}: {verdict.decision}", *verdict.reasons, *verdict.would_change]))
+    return {"verdict": verdict.id, "decision": verdict.decision, "reasons": list(verdict.reasons)}
+
+
+@task
+def release(admission: Ids, snapshots: Ids, trained: Ids, verdict: Ids) -> Ids:
+    """Refit the promoted recipe through the holdout and bind the release to the verdict."""
+    from retraining import pipeline
+
+    admitted = from_dict(Admission, admission)
+    if verdict["decision"] != "promote" or admitted.dry_run:
+        raise AirflowSkipException("; ".join(verdict["reasons"]))
+    with boundary.stage() as work:
+        made = pipeline.release(
+            work,
+            admitted,
+            pipeline.ingested_from(work, snapshots),
+            from_dict(Trained, trained),
+            pipeline.verdict_of(work, verdict["verdict"]),
+        )
+    return {"release": made.id, "n_rows": made.n_rows}
+
+
+@task
+def deploy(verdict: Ids, released: Ids) -> Ids:
+    """Preflight, champion history, registry alias. Refused without a promote verdict bound to this release."""
+    from retraining import pipeline
+
+    with boundary.stage() as work:
+        found = pipeline.verdict_of(work, verdict["verdict"])
+        deployment = pipeline.deploy(work, found, released["release"], by="gate")
+    print(deployment.detail)
+    return to_dict(deployment)
+
+
+@task(trigger_rule=TriggerRule.NONE_FAILED)
+def announce(admission: Ids, verdict: Ids | None, deployed: Ids | None) -> str:
+    """Say in a sentence what the run came to."""
+    from retraining import pipeline
+
+    with boundary.stage() as work:
+        found = pipeline.verdict_of(work, verdict["verdict"]) if verdict else None
+        deployment = from_dict(Deployment, deployed) if deployed else None
+        text = pipeline.announce(from_dict(Admission, admission), found, deployment)
+    print(text)
+    return text

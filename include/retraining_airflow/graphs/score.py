@@ -1,0 +1,100 @@
+"""`score__M`: pin champion > ingest > validate > predict > publish."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import DAG, dag, get_current_context, task
+
+from retraining.records import Champion, PredictionSet, Window, from_dict, to_dict
+from retraining.spec import FrozenSpec
+from retraining_airflow import boundary
+from retraining_airflow.graphs.common import as_of_param, cron, dag_arguments
+from retraining_airflow.names import SCORE, dag_id
+from retraining_airflow.pages import page
+
+Ids = dict[str, Any]
+
+_TRIGGERS = """- the schedule `{schedule}` (UTC)
+- a person
+
+Each run scores every whole partition of the last {catch_up} days that nobody scored yet; a published set stays."""
+
+
+def build(frozen: FrozenSpec) -> DAG:
+    """Build a model's scoring DAG."""
+    model, spec = frozen.model, frozen.spec
+    triggers = _TRIGGERS.format(schedule=spec.score.schedule or "none", catch_up=spec.score.catch_up.days)
+
+    @dag(
+        dag_id=dag_id(SCORE, model),
+        schedule=cron(spec.score.schedule),
+        description=f"Daily predictions of {model}",
+        doc_md=page(frozen, "daily predictions", triggers, "- `as_of`: the time the run is about"),
+        params={"as_of": as_of_param()},
+        **dag_arguments(frozen, SCORE),
+    )
+    def graph() -> None:
+        pinned = pin_champion(model)
+        windows = ingest(model, pinned)
+        checked = validate(model, windows)
+        predicted = predict(model, pinned, windows)
+        checked >> predicted
+        publish(predicted)
+
+    return graph()
+
+
+@task
+def pin_champion(model: str) -> Ids:
+    """Choose the champion that this run uses from start to end."""
+    from retraining.score import pin_champion as pin
+
+    with boundary.stage() as work:
+        return to_dict(pin(work, model))
+
+
+@task
+def ingest(model: str, pinned: Ids) -> list[Ids]:
+    """Read the partitions that nobody scored yet."""
+    from retraining import pipeline
+
+    when = boundary.as_of(get_current_context())
+    with boundary.stage() as work:
+        windows = pipeline.ingest_for_scoring(work, work.spec(model), from_dict(Champion, pinned), when)
+    print(f"{len(windows)} partitions to score")
+    return [to_dict(w) for w in windows]
+
+
+@task
+def validate(model: str, windows: list[Ids]) -> int:
+    """Check the rows before they are scored."""
+    from retraining import pipeline
+
+    when = boundary.as_of(get_current_context())
+    with boundary.stage() as work:
+        return pipeline.validate_for_scoring(work, work.spec(model), [from_dict(Window, w) for w in windows], when)
+
+
+@task
+def predict(model: str, pinned: Ids, windows: list[Ids]) -> list[Ids]:
+    """Predict, and write the rows to the store; nothing is published yet."""
+    from retraining.score import predict as make
+
+    when = boundary.as_of(get_current_context())
+    with boundary.stage() as work:
+        champion = from_dict(Champion, pinned)
+        made = make(work, work.spec(model), champion, [from_dict(Window, w) for w in windows], when)
+    return [to_dict(p) for p in made]
+
+
+@task
+def publish(predicted: list[Ids]) -> int:
+    """Record the sets in the ledger: the first one for a partition stays."""
+    from retraining.score import publish as record
+
+    with boundary.stage() as work:
+        found = record(work, [from_dict(PredictionSet, p) for p in predicted])
+    n_rows = sum(p.n_rows for p in found)
+    print(f"{n_rows:,} predictions in {len(found)} partitions")
+    return n_rows

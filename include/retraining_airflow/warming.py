@@ -1,0 +1,55 @@
+"""Warm workers: import the heavy libraries once in the process that Airflow forks its tasks from."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+_HEAVY = (
+    "numpy",
+    "pandas",
+    "pyarrow.compute",
+    "pyarrow.parquet",
+    "sklearn.ensemble",
+    "sklearn.linear_model",
+    "mlflow",
+    "mlflow.sklearn",
+    "great_expectations",
+    "evidently",
+    "duckdb",
+    "retraining.pipeline",
+    "retraining.evaluate",
+    "retraining.monitor",
+    "retraining.release",
+    "retraining.validate",
+    "retraining_airflow.graphs.retrain",
+    "retraining_airflow.graphs.score",
+    "retraining_airflow.graphs.monitor",
+)
+_POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+def warm(argv: list[str] | None = None) -> bool:
+    """Import what tasks need, in an Airflow scheduler or Celery worker, when `RETRAINING_WARM=1` and on Linux.
+
+    Thread pools are capped at one before the imports, because a fork of a process with running threads can hang;
+    the task boundary raises the cap again in the child. Other processes, and other systems, are left alone.
+
+    Returns
+    -------
+    Whether anything was imported.
+    """
+    words = sys.argv if argv is None else argv
+    wanted = os.environ.get("RETRAINING_WARM") == "1" and sys.platform.startswith("linux")
+    if not wanted or not _runs_tasks(words):
+        return False
+    for variable in _POOLS:
+        os.environ[variable] = "1"
+    for name in _HEAVY:
+        importlib.import_module(name)
+    return True
+
+
+def _runs_tasks(words: list[str]) -> bool:
+    return "airflow" in " ".join(words[:1]) and ("scheduler" in words[1:2] or words[1:3] == ["celery", "worker"])
