@@ -29,15 +29,14 @@ RUN useradd --uid 50000 --user-group --home-dir /opt/airflow --no-create-home --
                 /opt/retraining/models /var/lib/retraining /var/lib/mlflow \
     && chown airflow:airflow /opt/airflow /opt/airflow/logs /var/lib/retraining /var/lib/mlflow
 
-COPY pyproject.toml requirements.in /opt/retraining/src/
-COPY include /opt/retraining/src/include/
-RUN uv pip install --system --compile-bytecode --no-deps /opt/retraining/src \
-    && cp -r /opt/retraining/src/include/models/. /opt/retraining/models/ \
+# What .dockerignore lets through. A copied folder would have to exist, also where a team needs no plugins.
+COPY . /opt/retraining/src/
+RUN cd /opt/retraining/src \
+    && uv pip install --system --compile-bytecode --no-deps . \
+    && cp -r include/models /opt/retraining/ \
+    && for folder in config dags plugins; do [ ! -d $folder ] || cp -r $folder /opt/airflow/; done \
+    && cp deploy/init deploy/healthy /usr/local/bin/ \
     && rm -rf /opt/retraining/src
-COPY config /opt/airflow/config/
-COPY dags /opt/airflow/dags/
-COPY plugins /opt/airflow/plugins/
-COPY deploy/init deploy/healthy /usr/local/bin/
 
 USER airflow
 WORKDIR /opt/airflow
