@@ -20,6 +20,9 @@ from retraining.spec.model import Data
 from retraining.store import Store
 from retraining.windows import floor, nominal, partitions, step
 
+Reading = tuple[datetime, tuple[Chunk, ...]]
+"""The as-of time at which a partition was read, and the chunks it had."""
+
 _READ_AT_ONCE = 120
 """Partitions per query: bounds memory, and still reads a year in three queries."""
 
@@ -70,7 +73,8 @@ def read_window(reader: Reader, window: Window, as_of: datetime) -> Extent:
     found: dict[datetime, tuple[Chunk, ...]] = {}
     missing: list[Window] = []
     for part in partitions(window, reader.data.partition):
-        reading = _reading_for(known.get(part.start, []), as_of, exact=part.start >= fresh_from)
+        seen = _final_as(reader.data, known.get(part.start, []), part, as_of)
+        reading = _reading_for(seen, as_of, exact=part.start >= fresh_from)
         if reading is None:
             missing.append(part)
         else:
@@ -129,6 +133,13 @@ def load(store: Store, manifest: Snapshot, data: Data) -> pa.Table:
     return rows.sort_by([(name, "ascending") for name in order])  # a join has no order; learning depends on it
 
 
+def _final_as(data: Data, seen: list[Reading], part: Window, as_of: datetime) -> list[Reading]:
+    """Leave out readings made before the partition's labels were final, once they are."""
+    if part.end > mature_end(data, as_of):
+        return seen
+    return [(when, found) for when, found in seen if part.end <= mature_end(data, when)]
+
+
 def _fresh_from(data: Data, as_of: datetime) -> datetime:
     """Return the start of the look-back: partitions from here on are read again as of each new time."""
     labels = mature_end(data, as_of)
@@ -139,7 +150,7 @@ def _fresh_from(data: Data, as_of: datetime) -> datetime:
 
 
 def _reading_for(
-    seen: list[tuple[datetime, tuple[Chunk, ...]]], as_of: datetime, *, exact: bool
+    seen: list[Reading], as_of: datetime, *, exact: bool
 ) -> tuple[Chunk, ...] | None:
     if exact:
         return next((found for when, found in seen if when == as_of), None)

@@ -222,15 +222,16 @@ def validate_for_scoring(workspace: Workspace, frozen: FrozenSpec, windows: list
     """Check the rows to be scored; return how many there are."""
     from retraining.validate import validate_rows
 
+    if not windows:
+        return 0
     reader = workspace.reader(frozen)
-    n_rows = 0
-    for window in windows:
-        extent = ingest.read_window(reader, window, as_of)
-        if extent.chunks[window.start]:
-            snapshot = ingest.snapshot(reader, extent, window, as_of, labels=False)
-            validate_rows(workspace.store, workspace.ledger, frozen, snapshot)
-            n_rows += snapshot.n_rows
-    return n_rows
+    span = Window(windows[0].start, windows[-1].end)
+    extent = ingest.read_window(reader, span, as_of)
+    if not any(extent.chunks.values()):
+        return 0
+    snapshot = ingest.snapshot(reader, extent, span, as_of, labels=False)
+    validate_rows(workspace.store, workspace.ledger, frozen, snapshot)
+    return snapshot.n_rows
 
 
 # --- monitor ------------------------------------------------------------------------------------------------------
@@ -262,10 +263,11 @@ def decide(workspace: Workspace, frozen: FrozenSpec, measurement: Measurement) -
     known = workspace.ledger.decision(model, as_of)
     if known is None:
         policy = triggers.Policy.of(frozen.spec)
+        oldest = step(measurement.window.start, frozen.spec.data.partition, 1 - policy.n)
         earlier = workspace.ledger.measurements(model, as_of, policy.n - 1)
         verdicts = [v.evaluation.as_of for v in workspace.ledger.verdicts(model) if not v.dry_run]
         situation = triggers.Situation(
-            recent=(measurement, *earlier),
+            recent=(measurement, *(m for m in earlier if m.window.start >= oldest)),
             last_verdict_as_of=max((v for v in verdicts if v <= as_of), default=None),
             open_request=bool(workspace.ledger.open_requests(model)),
         )

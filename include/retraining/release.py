@@ -59,10 +59,10 @@ def release(
             if frozen.spec.gate.refit
             else candidate.pipeline
         )
-        flips = _flip_share(frozen, candidate, pipeline, judged)
+        share = _flip_share(frozen, trained, candidate, pipeline, data)
         identity = _save(workspace, frozen, trained, snapshot, plan, data, judged, pipeline)
         run.params = {"estimator": trained.estimator, "seed": trained.seed, **trained.params}
-        run.metrics = {"flip_share": flips, "n_rows": len(data.y)}
+        run.metrics = {"flip_share": share, "n_rows": len(data.y)}
         run.tags = {"release": identity, "model": frozen.model, "spec": frozen.id}
         example = data.x.head(5)
         run.tags["model_uri"] = workspace.registry.log_model(
@@ -70,7 +70,7 @@ def release(
         )
         workspace.registry.log_dataset(run.id, snapshot, f"{frozen.model}-refit")
     return workspace.ledger.add_release(
-        Release(identity, frozen.model, verdict.id, snapshot.id, snapshot.window.end, run.id, flips, len(data.y))
+        Release(identity, frozen.model, verdict.id, snapshot.id, snapshot.window.end, run.id, share, len(data.y))
     )
 
 
@@ -107,17 +107,27 @@ def flips(task: str, before: Array, after: Array) -> NDArray[np.bool_]:
     return np.asarray((before >= 0.5) != (after >= 0.5))
 
 
-def _flip_share(frozen: FrozenSpec, candidate: StoredModel, pipeline: Any, judged: Labelled) -> float:
+def _flip_share(
+    frozen: FrozenSpec, trained: Trained, candidate: StoredModel, pipeline: Any, data: Labelled
+) -> float:
+    """Compare on rows that both were fitted on: on the holdout, which only the refit saw, it would flip by learning."""
     task, limit = frozen.spec.training.task, frozen.spec.gate.max_flips
-    before = predict(candidate.pipeline, task, judged.x)
-    share = float(np.mean(flips(task, before, predict(pipeline, task, judged.x))))
+    shared = np.flatnonzero(data.times < np.datetime64(trained.cutoff.replace(tzinfo=None)))
+    rows = data.x.iloc[shared[_spread(len(shared), N_REFERENCE_ROWS)]]
+    before = predict(candidate.pipeline, task, rows)
+    share = float(np.mean(flips(task, before, predict(pipeline, task, rows))))
     if share > limit:
         raise DeployRefused(
-            f"{frozen.model}: refitting flips {share:.1%} of the candidate's holdout predictions, more than "
-            f"gate.max_flips ({limit:.1%}). The champion stays. The recipe is unstable: regularise it, or deploy the "
-            "candidate itself with gate.refit: false."
+            f"{frozen.model}: refitting flips {share:.1%} of the candidate's predictions on rows both were fitted on, "
+            f"more than gate.max_flips ({limit:.1%}). The champion stays. The recipe is unstable: regularise it, or "
+            "deploy the candidate itself with gate.refit: false."
         )
     return share
+
+
+def _spread(n: int, count: int) -> NDArray[np.int64]:
+    """Return up to `count` row numbers spread evenly over n rows."""
+    return np.unique(np.linspace(0, n - 1, min(n, count)).astype(np.int64))
 
 
 def _save(
@@ -132,10 +142,10 @@ def _save(
 ) -> str:
     task = frozen.spec.training.task
     metric = find_metric(frozen.spec.training.metric, task)
-    few = np.linspace(0, len(judged.y) - 1, min(_N_IMPORTANCE_ROWS, len(judged.y))).astype(int)
+    few = _spread(len(judged.y), _N_IMPORTANCE_ROWS)
     importance = importance_of(pipeline, task, metric, judged.x.iloc[few], judged.y[few], trained.seed)
     card = make_card(frozen, trained.estimator, trained.params, snapshot, data, plan, importance)
-    spread = np.unique(np.linspace(0, len(data.y) - 1, N_REFERENCE_ROWS).astype(int))
+    spread = _spread(len(data.y), N_REFERENCE_ROWS)
     reference = data.rows.take(spread).select([frozen.spec.data.time_column, *plan.columns])
     outputs = predict(pipeline, task, data.x.iloc[spread])
     reference = reference.append_column(PREDICTION, pa.array(outputs if outputs.ndim == 1 else outputs.max(axis=1)))

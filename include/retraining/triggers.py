@@ -49,7 +49,11 @@ class Policy:
 
 @dataclass(frozen=True)
 class Situation:
-    """What the decision is made from. `recent` is newest first and starts with the measurement that is decided on."""
+    """What the decision is made from.
+
+    `recent` is newest first: the measurement that is decided on, then those of the n - 1 partitions before it, as far
+    as they were measured.
+    """
 
     recent: Sequence[Measurement]
     last_verdict_as_of: datetime | None

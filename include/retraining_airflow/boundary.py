@@ -6,14 +6,16 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
 from retraining.errors import RetrainingError, SourceError
 from retraining.settings import settings
 from retraining.windows import parse_time, to_utc
-from retraining.workspace import Workspace
+
+if TYPE_CHECKING:
+    from retraining.workspace import Workspace
 
 _TRIGGERS = {"scheduled": "schedule", "asset_triggered": "request", "backfill": "schedule"}
 _DRIVERS = {"postgres": "postgresql+psycopg2", "postgresql": "postgresql+psycopg2", "mysql": "mysql+pymysql"}
@@ -23,6 +25,8 @@ _DRIVERS = {"postgres": "postgresql+psycopg2", "postgresql": "postgresql+psycopg
 def stage() -> Iterator[Workspace]:
     """Open a workspace for one task, and turn an error that a retry cannot heal into a failure without retries."""
     import threadpoolctl
+
+    from retraining.workspace import Workspace
 
     work = Workspace(settings(), resolve_connection)
     threads = int(os.environ.get("RETRAINING_THREADS", "1"))
