@@ -1,5 +1,6 @@
 """`approve`, `rollback` and `housekeeping`: what is done between runs. Airflow finds this DAG file here."""
 
-from retraining_airflow.graphs.operations import build_approve, build_housekeeping, build_rollback
+from retraining_airflow.discovery import build_shared
+from retraining_airflow.graphs.operations import BUILDS
 
-approve, rollback, housekeeping = build_approve(), build_rollback(), build_housekeeping()
+globals().update(build_shared(BUILDS))

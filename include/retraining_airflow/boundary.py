@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from retraining.errors import RetrainingError, SourceError
 from retraining.settings import settings
@@ -35,6 +35,18 @@ def stage() -> Iterator[Workspace]:
             yield work
     except RetrainingError as error:
         raise AirflowFailException(f"{type(error).__name__}: {error}") from error
+
+
+def skip_without_champion(work: Workspace, model: str) -> None:
+    """Skip the run of a model that never had a champion: it is new, its first retraining may still be under way.
+
+    Raises
+    ------
+    AirflowSkipException
+        With the reason.
+    """
+    if work.ledger.champion(model) is None:
+        raise AirflowSkipException(f"{model} has no champion yet: its first retraining has not promoted one")
 
 
 def resolve_connection(name: str) -> str:

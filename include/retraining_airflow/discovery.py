@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from airflow.sdk import DAG
@@ -29,6 +29,12 @@ def build_dags(family: str, build: Build) -> dict[str, DAG]:
             continue  # raised, with file, key and remedy, by dags/check_specs.py
         dags[dag.dag_id] = dag
     return dags
+
+
+def build_shared(builds: Mapping[str, Callable[[], DAG]]) -> dict[str, DAG]:
+    """Build the DAGs that are no model's, or the one this parse is for."""
+    only = wanted_dag()
+    return {name: build() for name, build in builds.items() if only in (None, name)}
 
 
 def broken_specs() -> str | None:

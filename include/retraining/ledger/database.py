@@ -34,7 +34,9 @@ def open_engine(url: str) -> Engine:
     try:
         parsed = make_url(url)
     except ArgumentError as error:
-        raise RequestError("RETRAINING_LEDGER is not a SQLAlchemy URL, for example sqlite:////path/ledger.db") from error
+        raise RequestError(
+            "RETRAINING_LEDGER is not a SQLAlchemy URL, for example sqlite:////path/ledger.db"
+        ) from error
     if parsed.get_backend_name() == "sqlite" and parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(parsed, pool_pre_ping=True)

@@ -254,6 +254,11 @@ class Ledger:
         query = select(c.body).where(c.model == model, c.start >= window.start, c.start < window.end)
         return [from_dict(PredictionSet, row.body) for row in self._all(query.order_by(c.start))]
 
+    def all_predictions(self, model: str) -> list[PredictionSet]:
+        """Return all published sets of a model, oldest first."""
+        query = select(t.predictions.c.body).where(t.predictions.c.model == model).order_by(t.predictions.c.start)
+        return [from_dict(PredictionSet, row.body) for row in self._all(query)]
+
     def add_measurement(self, record: Measurement) -> Measurement:
         """Record a measurement, once per as-of time; return the one that stands."""
         self._add(t.measurements, model=record.model, as_of=record.as_of, body=to_dict(record))

@@ -12,7 +12,8 @@ from retraining_airflow.callbacks import record_failure
 from retraining_airflow.names import TAG
 
 _START = datetime(2024, 1, 1, tzinfo=UTC)
-"""A fixed day, so that every parse gives the same DAG; with catchup off it starts no run."""
+"""A fixed day, so that every parse gives the same DAG. With catchup off, a retraining that has one runs once for its
+newest due time as soon as it is there; the families without one wait for their next due time."""
 _RETRIES, _RETRY_DELAY, _MAX_RETRY_DELAY = 2, timedelta(minutes=1), timedelta(minutes=10)
 """Only what may heal is retried (a network, a database): twice, over some minutes, then a person must look."""
 _TASK_TIMEOUT, _RUN_TIMEOUT = timedelta(hours=4), timedelta(hours=12)
@@ -30,16 +31,21 @@ def as_of_param() -> Param:
     )
 
 
-def dag_arguments(frozen: FrozenSpec, family: str) -> dict[str, Any]:
+def dag_arguments(frozen: FrozenSpec, family: str, *, start_at_once: bool = False) -> dict[str, Any]:
     """Return the arguments that a model's DAGs share."""
+    return shared_arguments({family, frozen.model}, frozen.spec.owner.technical, start_at_once=start_at_once)
+
+
+def shared_arguments(tags: set[str], owner: str, *, start_at_once: bool = False) -> dict[str, Any]:
+    """Return the arguments that all DAGs share."""
     return {
-        "start_date": _START,
+        "start_date": _START if start_at_once else None,
         "catchup": False,
         "is_paused_upon_creation": False,
         "max_active_runs": 1,
         "dagrun_timeout": _RUN_TIMEOUT,
-        "tags": sorted({TAG, family, frozen.model}),
-        "default_args": task_arguments(frozen.spec.owner.technical),
+        "tags": sorted({TAG, *tags}),
+        "default_args": task_arguments(owner),
     }
 
 

@@ -63,6 +63,7 @@ def collect(model: str) -> int:
 
     when = boundary.as_of(get_current_context())
     with boundary.stage() as work:
+        boundary.skip_without_champion(work, model)
         return pipeline.collect_for_monitor(work, work.spec(model), when)
 
 
@@ -110,8 +111,10 @@ def _request_task(model: str) -> Any:
 
 
 @task(trigger_rule=TriggerRule.NONE_FAILED)
-def announce(decision: Ids) -> str:
+def announce(decision: Ids | None) -> str:
     """Say in a sentence what was decided."""
+    if decision is None:
+        return "there is no champion yet"
     text = f"{decision['outcome']}: {decision['reason'] or '; '.join(decision['reasons'])}"
     print(text)
     return text

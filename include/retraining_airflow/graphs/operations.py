@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from airflow.sdk import DAG, Param, dag, get_current_context, task
 
 from retraining_airflow import boundary
-from retraining_airflow.graphs.common import as_of_param, cron, task_arguments
-from retraining_airflow.names import TAG
+from retraining_airflow.graphs.common import as_of_param, cron, shared_arguments
 
 Ids = dict[str, Any]
-_OWNER = "retraining"
-_SHARED: dict[str, Any] = {
-    "start_date": datetime(2024, 1, 1, tzinfo=UTC),
-    "catchup": False,
-    "is_paused_upon_creation": False,
-    "tags": [TAG, "operations"],
-    "default_args": task_arguments(_OWNER),
-}
+_SHARED = shared_arguments({"operations"}, "retraining")
 
 _APPROVE = """## Answer a promotion that waits for a person
 
@@ -93,7 +84,6 @@ def build_housekeeping() -> DAG:
         description="Reconcile the registry, find stale models",
         doc_md=_HOUSEKEEPING,
         params={"as_of": as_of_param()},
-        max_active_runs=1,
         **_SHARED,
     )
     def graph() -> None:
@@ -101,6 +91,10 @@ def build_housekeeping() -> DAG:
         find_stale()
 
     return graph()
+
+
+BUILDS = {"approve": build_approve, "rollback": build_rollback, "housekeeping": build_housekeeping}
+"""How to build each of this family's DAGs."""
 
 
 def _user(context: Any) -> str:

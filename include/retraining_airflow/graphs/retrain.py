@@ -55,7 +55,7 @@ def build(frozen: FrozenSpec) -> DAG:
             "reason": Param("", type="string", title="Reason", description="Why; it is kept with the verdict."),
             "dry_run": Param(False, type="boolean", title="Dry run", description="Stop after the verdict."),
         },
-        **dag_arguments(frozen, RETRAIN),
+        **dag_arguments(frozen, RETRAIN, start_at_once=True),
     )
     def graph() -> None:
         admission = admit(model)

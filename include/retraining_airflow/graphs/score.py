@@ -51,6 +51,7 @@ def pin_champion(model: str) -> Ids:
     from retraining.score import pin_champion as pin
 
     with boundary.stage() as work:
+        boundary.skip_without_champion(work, model)
         return to_dict(pin(work, model))
 
 

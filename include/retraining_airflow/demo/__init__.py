@@ -1,0 +1,1 @@
+"""`make demo`: the whole loop on a real Airflow and a real MLflow server, on real flights."""

@@ -1,0 +1,188 @@
+"""A real Airflow (SQLite, LocalExecutor) and a real MLflow server on embedded defaults, on the loopback address only."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from retraining.settings import Settings
+from retraining_airflow.demo.processes import Servers, free_port
+
+ROOT = Path(__file__).resolve().parents[3]
+_AIRFLOW_PORT, _MLFLOW_PORT = 8080, 5000
+_START_TIMEOUT_S = 180.0
+"""Importing everything on a busy two-core machine takes up to a minute."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where the two user interfaces listen."""
+
+    airflow: int
+    mlflow: int
+
+    @property
+    def moved(self) -> list[str]:
+        """Say which usual port was taken."""
+        pairs = ((_AIRFLOW_PORT, self.airflow), (_MLFLOW_PORT, self.mlflow))
+        return [f"port {usual} is taken, using {now}" for usual, now in pairs if usual != now]
+
+
+class Stack:
+    """The servers of one demo, test or benchmark, with a client of Airflow's API."""
+
+    def __init__(self, home: Path, models: Path, *, warm: bool = True, threads: int = 2) -> None:
+        self.home, self.models = home, models
+        self.ports = Ports(free_port(_AIRFLOW_PORT), free_port(_MLFLOW_PORT))
+        self.airflow_url = f"http://127.0.0.1:{self.ports.airflow}"
+        self.mlflow_url = f"http://127.0.0.1:{self.ports.mlflow}"
+        self.environment = {**os.environ, **self._variables(warm, threads)}
+        self._servers = Servers(home / "logs", self.environment)
+        self._client: httpx.Client | None = None
+
+    @property
+    def settings(self) -> Settings:
+        """The settings with which the servers and tasks run."""
+        from retraining.settings import settings
+
+        return settings(self.environment)
+
+    def start(self) -> None:
+        """Start everything and wait until it answers."""
+        python = sys.executable
+        mlflow = self._servers.start(
+            "mlflow",
+            [
+                *(python, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.ports.mlflow)),
+                *("--backend-store-uri", f"sqlite:///{self.home / 'mlflow.db'}", "--workers", "1"),
+                *("--artifacts-destination", str(self.home / "mlartifacts")),
+            ],
+        )
+        self._servers.run("airflow-migrate", [python, "-m", "airflow", "db", "migrate"], _START_TIMEOUT_S)
+        airflow = [python, "-m", "airflow"]
+        api = self._servers.start(
+            "airflow-api", [*airflow, "api-server", "--host", "127.0.0.1", "--port", str(self.ports.airflow)]
+        )
+        self._servers.start("airflow-scheduler", [*airflow, "scheduler"])
+        self._servers.start("airflow-dag-processor", [*airflow, "dag-processor"])
+        self._servers.wait_until(mlflow, lambda: _answers(f"{self.mlflow_url}/health"), _START_TIMEOUT_S)
+        self._servers.wait_until(api, self._healthy, _START_TIMEOUT_S)
+
+    def wait_for_dags(self, names: set[str]) -> None:
+        """Wait until the DAG processor has registered the DAGs."""
+        first = next(iter(self._servers._running))
+        self._servers.wait_until(first, lambda: names <= set(self.dag_ids()), _START_TIMEOUT_S)
+
+    def stop(self) -> None:
+        """End everything that was started."""
+        if self._client is not None:
+            self._client.close()
+        self._servers.stop()
+
+    def check(self) -> None:
+        """Raise when a server has died."""
+        self._servers.check()
+
+    # --- Airflow's API ----------------------------------------------------------------------------------------
+
+    def dag_ids(self) -> list[str]:
+        """Return the registered DAGs."""
+        return [d["dag_id"] for d in self._get("/api/v2/dags", limit=100)["dags"]]
+
+    def import_errors(self) -> list[str]:
+        """Return the import errors that the UI shows."""
+        return [e["stack_trace"] for e in self._get("/api/v2/importErrors")["import_errors"]]
+
+    def trigger(self, dag_id: str, conf: Mapping[str, Any]) -> str:
+        """Start a run as the trigger form does; return its id."""
+        answer = self._http().post(f"/api/v2/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": dict(conf)})
+        answer.raise_for_status()
+        return str(answer.json()["dag_run_id"])
+
+    def runs(self, dag_id: str) -> list[dict[str, Any]]:
+        """Return a DAG's runs, oldest first."""
+        found = self._get(f"/api/v2/dags/{dag_id}/dagRuns", limit=100, order_by="run_after")
+        return list(found["dag_runs"])
+
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        """Return the state of a run."""
+        return str(self._get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")["state"])
+
+    def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """Return the task instances of a run."""
+        found = self._get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances", limit=100)
+        return list(found["task_instances"])
+
+    def emit(self, asset: str) -> None:
+        """Create an event on an asset, as its producer's success does."""
+        found = self._get("/api/v2/assets", name_pattern=asset)["assets"]
+        answer = self._http().post("/api/v2/assets/events", json={"asset_id": found[0]["id"], "extra": {}})
+        answer.raise_for_status()
+
+    def _get(self, path: str, **params: Any) -> dict[str, Any]:
+        answer = self._http().get(path, params=params)
+        answer.raise_for_status()
+        return dict(answer.json())
+
+    def _http(self) -> httpx.Client:
+        if self._client is None:
+            token = httpx.get(f"{self.airflow_url}/auth/token", timeout=30).json()["access_token"]
+            headers = {"Authorization": f"Bearer {token}"}
+            self._client = httpx.Client(base_url=self.airflow_url, headers=headers, timeout=30)
+        return self._client
+
+    def _healthy(self) -> bool:
+        try:
+            health = httpx.get(f"{self.airflow_url}/api/v2/monitor/health", timeout=5).json()
+        except httpx.HTTPError:
+            return False
+        return all(health.get(part, {}).get("status") == "healthy" for part in ("metadatabase", "scheduler"))
+
+    def _variables(self, warm: bool, threads: int) -> dict[str, str]:
+        home = self.home / "airflow"
+        path = os.pathsep.join([str(ROOT / "config"), *filter(None, [os.environ.get("PYTHONPATH")])])
+        return {
+            "RETRAINING_HOME": str(self.home),
+            "RETRAINING_MODELS": str(self.models),
+            "RETRAINING_STORE": (self.home / "store").as_uri(),
+            "RETRAINING_LEDGER": f"sqlite:///{self.home / 'ledger.db'}",
+            "RETRAINING_WARM": "1" if warm else "0",
+            "RETRAINING_THREADS": str(threads),
+            "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{self.ports.mlflow}",
+            "PYTHONPATH": path,
+            "PYTHONWARNINGS": "ignore",
+            "GX_ANALYTICS_ENABLED": "false",
+            "DO_NOT_TRACK": "1",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # its job runners are for evaluating language models
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            "AIRFLOW__CORE__PARALLELISM": "4",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",  # no login: the loopback address only
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{self.ports.airflow}/execution/",
+            "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{self.ports.airflow}",
+            "AIRFLOW__API__SECRET_KEY": secrets.token_hex(32),
+            "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
+            "AIRFLOW__API__WORKERS": "1",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
+            "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+        }
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5).status_code == 200
+    except httpx.HTTPError:
+        return False
