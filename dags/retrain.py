@@ -1,4 +1,4 @@
-"""One `retrain__M` per YAML: ingest, validate, train, evaluate, gate, release, deploy. Airflow finds this DAG file here."""
+"""One `retrain__M` per YAML: from ingest to deploy, through the gate. Airflow finds this DAG file here."""
 
 from retraining_airflow.discovery import build_dags
 from retraining_airflow.graphs.retrain import build

@@ -89,6 +89,18 @@ class StoredModel:
     smoke: pa.Table
     reference: pa.Table | None
 
+    def drift_reference(self) -> pa.Table:
+        """Return the training rows that drift is measured against.
+
+        Raises
+        ------
+        Damaged
+            When it has none: it is a candidate, and only releases are deployed.
+        """
+        if self.reference is None:
+            raise Damaged(f"release {short(self.id)}: has no reference rows, so it was never released. Retrain.")
+        return self.reference
+
     def predict(self, table: pa.Table, where: str) -> NDArray[np.float64]:
         """Return predictions for rows: a probability, a column per class, or a value."""
         return predict(self.pipeline, self.card.task, matrix(table, self.card.plan, where))
@@ -113,9 +125,7 @@ def predict(pipeline: Pipeline, task: str, rows: pd.DataFrame) -> NDArray[np.flo
     return found
 
 
-def save(
-    store: Store, card: ModelCard, pipeline: Pipeline, smoke: pa.Table, reference: pa.Table | None = None
-) -> str:
+def save(store: Store, card: ModelCard, pipeline: Pipeline, smoke: pa.Table, reference: pa.Table | None = None) -> str:
     """Store a fitted model with its smoke rows and their outputs; return the digest it is stored under."""
     data = skops.io.dumps(pipeline)
     _refuse_foreign_types(data, f"{card.estimator} of {card.model}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import pairwise
 
 from croniter import CroniterBadCronError, CroniterBadDateError, croniter
 
@@ -34,10 +36,10 @@ def shortest_interval(schedule: str) -> timedelta:
             found.append(times.get_next(datetime))
     except (CroniterBadCronError, CroniterBadDateError, ValueError) as error:
         raise SpecError(f"schedule {schedule!r} is not a cron expression: {error}") from error
-    return min((b - a for a, b in zip(found, found[1:], strict=False)), default=timedelta(days=366))
+    return min((b - a for a, b in pairwise(found)), default=timedelta(days=366))
 
 
-def _checks(frozen: FrozenSpec) -> Iterator[Callable[[], None]]:
+def _checks(frozen: FrozenSpec) -> Iterator[Callable[[], object]]:
     from retraining.features import FeaturePlan, make_model
     from retraining.metrics import find_metric
     from retraining.validate import make_expectation
@@ -55,20 +57,12 @@ def _checks(frozen: FrozenSpec) -> Iterator[Callable[[], None]]:
 
     yield metric
     yield schedules
-    yield lambda: _decidable(frozen)
+    yield partial(_decidable, frozen)
     for candidate in spec.training.candidates:
         params = {**candidate.params, **{k: v[0] for k, v in candidate.search.items() if v}}
-        yield lambda c=candidate, p=params: _model(make_model, c.estimator, p, plan)  # type: ignore[misc]
+        yield partial(make_model, candidate.estimator, params, plan, 0)
     for check in (*spec.checks.rows, *spec.checks.window):
-        yield lambda c=check: _discard(make_expectation(c))  # type: ignore[misc]
-
-
-def _model(make: Callable[..., object], estimator: str, params: object, plan: object) -> None:
-    make(estimator, params, plan, 0)
-
-
-def _discard(_value: object) -> None:
-    return None
+        yield partial(make_expectation, check)
 
 
 def _decidable(frozen: FrozenSpec) -> None:
@@ -88,7 +82,7 @@ def _decidable(frozen: FrozenSpec) -> None:
         )
 
 
-def _problem(check: Callable[[], None]) -> str | None:
+def _problem(check: Callable[[], object]) -> str | None:
     try:
         check()
     except RetrainingError as error:

@@ -36,7 +36,9 @@ def deploy(workspace: Workspace, verdict: Verdict, release_id: str, *, wait_for_
         if answer is None:
             return Deployment(verdict.model, "waiting", None, None, f"verdict {short(verdict.id)} waits for a person")
         if not answer[0]:
-            raise DeployRefused(f"{verdict.model}: {answer[1]} refused verdict {short(verdict.id)}. The champion stays.")
+            raise DeployRefused(
+                f"{verdict.model}: {answer[1]} refused verdict {short(verdict.id)}. The champion stays."
+            )
         by = answer[1]
     return _move(workspace, verdict, release, by)
 
@@ -83,7 +85,7 @@ def rollback_target(workspace: Workspace, model: str, sequence: int | None) -> C
 
 
 def sync_alias(workspace: Workspace, model: str, as_of: datetime) -> Alert | None:
-    """Make the registry's alias follow the ledger, unless somebody moved it by hand: then leave it and raise an alert."""
+    """Make the registry's alias follow the ledger; one that somebody moved by hand stays, and an alert is raised."""
     champion = workspace.ledger.champion(model)
     if champion is None:
         return None
@@ -91,11 +93,11 @@ def sync_alias(workspace: Workspace, model: str, as_of: datetime) -> Alert | Non
     if found == champion.version:
         workspace.ledger.add_alias(model, champion.sequence, champion.version)
         return None
-    if not workspace.ledger.alias_was_set(model, champion.sequence) and found in _expected(workspace, champion):
-        if workspace.registry.version_exists(model, champion.version):
-            workspace.registry.set_alias(model, champion.version)
-            workspace.ledger.add_alias(model, champion.sequence, champion.version)
-            return None
+    ours = not workspace.ledger.alias_was_set(model, champion.sequence) and found in _expected(workspace, champion)
+    if ours and workspace.registry.version_exists(model, champion.version):
+        workspace.registry.set_alias(model, champion.version)
+        workspace.ledger.add_alias(model, champion.sequence, champion.version)
+        return None
     alert = Alert(
         model,
         "alias moved",

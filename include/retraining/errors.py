@@ -20,10 +20,11 @@ def shown(items: Iterable[object], limit: int = SHOWN_ITEMS) -> str:
     >>> shown(range(8))
     '0, 1, 2, 3, 4 and 3 more'
     """
+    found = list(items)
     try:
-        ordered = sorted(items)  # type: ignore[type-var]  # mixed types fall back to their text below
+        ordered = sorted(found)  # type: ignore[type-var]  # mixed types fall back to their text below
     except TypeError:
-        ordered = sorted(items, key=str)
+        ordered = sorted(found, key=str)
     head = ", ".join(str(item) for item in ordered[:limit])
     rest = len(ordered) - limit
     return f"{head} and {rest} more" if rest > 0 else head

@@ -23,6 +23,7 @@ from retraining.store import Store
 from retraining.train import Labelled, labelled_rows
 from retraining.workspace import Workspace
 
+
 @dataclass(frozen=True)
 class _Judged:
     """The three predictions on the holdout rows."""
@@ -150,9 +151,7 @@ def _figures(frozen: FrozenSpec, judged: _Judged | None, metric: Metric, looks: 
     def over(old: Array | None) -> Estimate | None:
         if old is None or whole.shape[1] < 2:
             return None
-        return paired_difference(
-            metric, y, judged.candidate, old, blocks, alpha=alpha, seed=frozen.spec.training.seed
-        )
+        return paired_difference(metric, y, judged.candidate, old, blocks, alpha=alpha, seed=frozen.spec.training.seed)
 
     return {**values, "over_baseline": over(judged.baseline), "over_champion": over(judged.champion)}
 

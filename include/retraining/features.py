@@ -121,7 +121,9 @@ def make_model(path: str, params: Mapping[str, Any], plan: FeaturePlan, seed: in
     known = cls._get_param_names()
     unknown = sorted(set(params) - set(known))
     if unknown:
-        raise SpecError(f"training.candidates: {path} has no parameter {', '.join(unknown)}. It has: {', '.join(known)}.")
+        raise SpecError(
+            f"training.candidates: {path} has no parameter {', '.join(unknown)}. It has: {', '.join(known)}."
+        )
     values = dict(params)
     if "random_state" in known:
         values.setdefault("random_state", seed)

@@ -25,9 +25,7 @@ class Policy:
     def of(cls, spec: Spec) -> Policy:
         """Take the policy from a spec."""
         data, gate = spec.data, spec.gate
-        return cls(
-            gate.margin, gate.min_rows, gate.min_blocks, gate.holdout, data.label_delay, nominal(data.partition)
-        )
+        return cls(gate.margin, gate.min_rows, gate.min_blocks, gate.holdout, data.label_delay, nominal(data.partition))
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,9 @@ def _cannot_be_compared(e: Evaluation, policy: Policy) -> Judgement | None:
         )
     when = f"a run as of {earliest_as_of(e, policy):%Y-%m-%d %H:%M} UTC or later"
     if e.n_rows == 0 and e.champion_cutoff is not None:
-        return Judgement("nothing_new", (f"no mature row is newer than the champion's {_day(e.champion_cutoff)}",), (when,))
+        return Judgement(
+            "nothing_new", (f"no mature row is newer than the champion's {_day(e.champion_cutoff)}",), (when,)
+        )
     if e.leaked_rows:
         return Judgement(
             "reject",
@@ -100,7 +100,9 @@ def _cannot_be_compared(e: Evaluation, policy: Policy) -> Judgement | None:
         )
         return Judgement("inconclusive", (reason,), (when, "or a longer gate.holdout"))
     if e.n_classes is not None and e.n_classes < 2:
-        return Judgement("inconclusive", ("the holdout has rows of one class only",), (when, "or a longer gate.holdout"))
+        return Judgement(
+            "inconclusive", ("the holdout has rows of one class only",), (when, "or a longer gate.holdout")
+        )
     if e.candidate is None or e.over_baseline is None or (e.champion_release_id and e.over_champion is None):
         return Judgement("reject", (f"{e.metric} could not be computed on the holdout; what is missing blocks",))
     return None
@@ -108,7 +110,8 @@ def _cannot_be_compared(e: Evaluation, policy: Policy) -> Judgement | None:
 
 def _not_better_than_baseline(e: Evaluation) -> Judgement | None:
     over = e.over_baseline
-    assert over is not None and e.candidate is not None and e.baseline is not None
+    if over is None:
+        return Judgement("reject", ("there is no comparison with the trivial baseline; what is missing blocks",))
     if over.lower > 0:
         return None
     return Judgement(
@@ -125,7 +128,7 @@ def _against_champion(e: Evaluation, policy: Policy) -> Judgement:
     beats = f"beats the trivial baseline: {e.metric} {e.candidate:.4f} against {e.baseline:.4f}"
     if e.over_champion is None:
         return Judgement("promote", (beats, "there is no champion yet"))
-    over, figures = e.over_champion, _figures(e)
+    over, figures = e.over_champion, _figures(e, e.over_champion)
     bar = -policy.margin if e.rule == "refresh" else 0.0
     if over.lower > bar:
         claim = f"not worse by {policy.margin:g}" if e.rule == "refresh" else "better"
@@ -133,14 +136,12 @@ def _against_champion(e: Evaluation, policy: Policy) -> Judgement:
     hopeless = over.upper < (0.0 if e.rule == "refresh" else policy.margin)
     if hopeless:
         what = "worse than the champion" if over.upper < 0 else f"not better by as much as {policy.margin:g}"
-        return Judgement("reject", (f"{e.rule}: {what}: {figures}",), (_needed(e, bar),))
+        return Judgement("reject", (f"{e.rule}: {what}: {figures}",), (_needed(over, bar),))
     reason = f"{e.rule}: the holdout cannot tell: {figures}; the lower bound must be above {bar:+.4f}"
-    return Judgement("inconclusive", (reason,), (_needed(e, bar), _more_rows(e, over, bar)))
+    return Judgement("inconclusive", (reason,), (_needed(over, bar), _more_rows(e, over, bar)))
 
 
-def _figures(e: Evaluation) -> str:
-    over = e.over_champion
-    assert over is not None
+def _figures(e: Evaluation, over: Estimate) -> str:
     wear = f", widened for {e.looks} earlier looks" if e.looks else ""
     return (
         f"{e.metric} {e.candidate:.4f} against {e.champion:.4f}, gain {over.value:+.4f} "
@@ -148,9 +149,8 @@ def _figures(e: Evaluation) -> str:
     )
 
 
-def _needed(e: Evaluation, bar: float) -> str:
-    assert e.over_champion is not None
-    return f"a gain of at least {bar + e.over_champion.value - e.over_champion.lower:+.4f} on these rows"
+def _needed(over: Estimate, bar: float) -> str:
+    return f"a gain of at least {bar + over.value - over.lower:+.4f} on these rows"
 
 
 def _more_rows(e: Evaluation, over: Estimate, bar: float) -> str:

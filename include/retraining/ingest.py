@@ -149,9 +149,7 @@ def _fresh_from(data: Data, as_of: datetime) -> datetime:
     )
 
 
-def _reading_for(
-    seen: list[Reading], as_of: datetime, *, exact: bool
-) -> tuple[Chunk, ...] | None:
+def _reading_for(seen: list[Reading], as_of: datetime, *, exact: bool) -> tuple[Chunk, ...] | None:
     if exact:
         return next((found for when, found in seen if when == as_of), None)
     earlier = [found for when, found in seen if when <= as_of]
@@ -240,13 +238,13 @@ def _unique_key(table: pa.Table, data: Data, where: str) -> None:
         )
 
 
-def _split(
-    data: Data, rows: pa.Table, *, with_labels: bool
-) -> list[tuple[Literal["features", "labels"], pa.Table]]:
+def _split(data: Data, rows: pa.Table, *, with_labels: bool) -> list[tuple[Literal["features", "labels"], pa.Table]]:
     if rows.num_rows == 0:
         return []
     known_late = [data.target, *data.outcomes]
-    tables: list[tuple[Literal["features", "labels"], pa.Table]] = [("features", chunks.normalise(rows.drop(known_late), data.key))]
+    tables: list[tuple[Literal["features", "labels"], pa.Table]] = [
+        ("features", chunks.normalise(rows.drop(known_late), data.key))
+    ]
     if with_labels:
         tables.append(("labels", chunks.normalise(rows.select([*data.key, *known_late]), data.key)))
     return tables

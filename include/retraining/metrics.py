@@ -27,12 +27,12 @@ def _log_loss(y: Array, p: Array) -> Array:
 
 def _error(y: Array, p: Array) -> Array:
     labels = p.argmax(axis=1) if p.ndim == 2 else p >= 0.5
-    return (labels == y).astype(float)
+    return np.asarray(labels == y, dtype=np.float64)
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric: `per_row` where it is a mean over rows (then `finish` is applied to the mean), else a ranking metric."""
+    """A metric: `per_row` where it is a mean over rows (`finish` is applied to the mean), else a ranking metric."""
 
     name: str
     tasks: tuple[str, ...]

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from retraining import artifacts, chunks, ingest, performance, score
 from retraining.artifacts import StoredModel
 from retraining.drift import distance, method_of
-from retraining.errors import MonitorFailed
+from retraining.errors import MonitorFailed, shown
 from retraining.features import FeaturePlan
 from retraining.records import Champion, Chunk, ColumnDrift, Measurement, Window, digest_of, short
 from retraining.spec import FrozenSpec
@@ -50,6 +50,7 @@ class Watch:
 
     model: StoredModel
     plan: FeaturePlan
+    reference: pa.Table
     current: pa.Table
     window: Window
 
@@ -111,7 +112,7 @@ def calibrate(workspace: Workspace, frozen: FrozenSpec, model: StoredModel) -> C
     done = workspace.ledger.finished(Calibration, frozen.model, "calibration", key)
     if done is not None:
         return done
-    assert model.reference is not None  # a release always has one; candidates are never champions
+    reference = model.drift_reference()
     manifest = ingest.read_manifest(workspace.store, model.card.snapshot_id)
     plan = with_prediction(model.card.plan, model.card.task)
     columns = watched_columns(frozen, model.card.plan)
@@ -119,7 +120,7 @@ def calibrate(workspace: Workspace, frozen: FrozenSpec, model: StoredModel) -> C
     for chunk in manifest.features[-settings.drift.history :]:
         day = _scored_day(workspace, model, chunk)
         for column in columns:
-            found = distance(plan, column, day.column(column), model.reference.column(column))
+            found = distance(plan, column, day.column(column), reference.column(column))
             if found is not None:
                 scores[column].append(found)
     calibration = Calibration({c: tuple(s) for c, s in scores.items()})
@@ -159,7 +160,8 @@ def _collect(workspace: Workspace, frozen: FrozenSpec, champion: Champion, as_of
     rows = chunks.read(workspace.store, features[0])
     made = score.read_predictions(workspace.store, published[0]).select([*data.key, PREDICTION])
     current = rows.join(made, keys=list(data.key), join_type="left outer")
-    return Watch(model, with_prediction(model.card.plan, model.card.task), current, window)
+    plan = with_prediction(model.card.plan, model.card.task)
+    return Watch(model, plan, model.drift_reference(), current, window)
 
 
 def _report(
@@ -205,21 +207,18 @@ def _evidently(watch: Watch, columns: list[str], calibration: Calibration) -> An
         numerical_columns=[c for c in columns if c in watch.plan.numeric],
         categorical_columns=[c for c in columns if c in watch.plan.categorical],
     )
-    reference = watch.model.reference
-    assert reference is not None
     metrics = [
         ValueDrift(column=c, method=method_of(watch.plan, c), threshold=threshold(calibration, c)) for c in columns
     ]
     sides = [
         Dataset.from_pandas(table.select(columns).to_pandas(), data_definition=definition)
-        for table in (watch.current, reference)
+        for table in (watch.current, watch.reference)
     ]
     return Report(metrics).run(*sides)
 
 
 def _has_values(watch: Watch, column: str) -> bool:
-    assert watch.model.reference is not None
-    return all(t.column(column).null_count < t.num_rows for t in (watch.current, watch.model.reference))
+    return all(t.column(column).null_count < t.num_rows for t in (watch.current, watch.reference))
 
 
 def _judge_column(
@@ -234,8 +233,7 @@ def _judge_column(
 
 def _health(watch: Watch) -> Iterable[str]:
     """Name what a distance cannot see: missing values are dropped before it, and unknown categories have no place."""
-    reference = watch.model.reference
-    assert reference is not None
+    reference = watch.reference
     for column in watch.model.card.plan.columns:
         now, before = _null_share(watch.current, column), _null_share(reference, column)
         if now - before > _NULL_STEP:
@@ -245,8 +243,9 @@ def _health(watch: Watch) -> Iterable[str]:
         seen = watch.current.column(column).drop_null()
         unseen = seen.filter(pc.invert(pc.is_in(seen, known)))
         if len(seen) and len(unseen) / len(seen) > _UNSEEN_SHARE:
-            examples = ", ".join(sorted(map(str, pc.unique(unseen).to_pylist()))[:3])
-            yield f"{column}: {len(unseen) / len(seen):.0%} of rows have values never seen in training (e.g. {examples})"
+            share = len(unseen) / len(seen)
+            examples = shown(map(str, pc.unique(unseen).to_pylist()), 3)
+            yield f"{column}: {share:.0%} of rows have values never seen in training (e.g. {examples})"
     predictions = watch.current.column(PREDICTION)
     if predictions.null_count:
         yield f"{predictions.null_count} of {watch.current.num_rows} rows have no published prediction"

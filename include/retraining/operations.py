@@ -1,4 +1,4 @@
-"""What people and housekeeping do between runs: answer a waiting promotion, reconcile the registry, find stale models."""
+"""What people and housekeeping do between runs: answer a promotion, reconcile the registry, find stale models."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ def answer(workspace: Workspace, verdict_id: str, *, approved: bool, by: str, re
         raise RequestError(f"there is no verdict {verdict_id}. `history MODEL` lists the ids.")
     bound = workspace.ledger.release_of(verdict.id)
     if verdict.decision != "promote" or bound is None:
-        raise RequestError(f"verdict {verdict_id} is {verdict.decision} without a release; there is nothing to approve.")
+        raise RequestError(
+            f"verdict {verdict_id} is {verdict.decision} without a release; there is nothing to approve."
+        )
     workspace.ledger.add_approval(verdict.model, verdict.id, approved, by, reason)
-    stands = workspace.ledger.approval(verdict.id)
-    assert stands is not None
-    if stands[0] != approved:
-        raise RequestError(f"verdict {verdict_id} was answered before, by {stands[1]}; the first answer stays.")
+    stands, who = workspace.ledger.approval(verdict.id) or (approved, by)
+    if stands != approved:
+        raise RequestError(f"verdict {verdict_id} was answered before, by {who}; the first answer stays.")
     return deploy(workspace, verdict, bound.id, wait_for_approval=True, by=by) if approved else None
 
 

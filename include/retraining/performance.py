@@ -209,4 +209,3 @@ def _business(business: Business, scored: pa.Table, model: str) -> float | None:
             f"{model}: monitor.business.sql failed: {text}. It may use {', '.join(scored.column_names)}."
         ) from error
     return None if found is None or found[0] is None else float(found[0])
-

@@ -206,9 +206,7 @@ def score(workspace: Workspace, frozen: FrozenSpec, as_of: datetime, report: Rep
     return found
 
 
-def ingest_for_scoring(
-    workspace: Workspace, frozen: FrozenSpec, champion: Champion, as_of: datetime
-) -> list[Window]:
+def ingest_for_scoring(workspace: Workspace, frozen: FrozenSpec, champion: Champion, as_of: datetime) -> list[Window]:
     """Read the partitions that nobody scored yet; return their windows."""
     from retraining.score import windows_to_score
 

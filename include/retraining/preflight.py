@@ -28,7 +28,7 @@ def preflight(store: Store, release_id: str) -> float:
     """
     command = [sys.executable, "-m", "retraining.preflight", store.url, release_id]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired as error:
         raise DeployRefused(
             f"release {short(release_id)}: did not load and score {artifacts.N_SMOKE_ROWS} rows within {_TIMEOUT_S} s. "

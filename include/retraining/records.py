@@ -24,12 +24,14 @@ def _adapter(cls: type) -> TypeAdapter[Any]:
 
 def to_dict(record: object) -> dict[str, Any]:
     """Return a record as plain JSON values, for a task boundary or a database."""
-    return cast("dict[str, Any]", _adapter(type(record)).dump_python(record, mode="json"))
+    adapter = _adapter(type(record))  # type: ignore[arg-type]  # mypy takes the instances' hash for the class's
+    return cast("dict[str, Any]", adapter.dump_python(record, mode="json"))
 
 
 def from_dict(cls: type[T], data: object) -> T:
     """Rebuild a record from the values `to_dict` gave. Unknown or missing fields raise `pydantic.ValidationError`."""
-    return cast(T, _adapter(cls).validate_python(data))
+    adapter = _adapter(cls)  # type: ignore[arg-type]  # as above
+    return cast(T, adapter.validate_python(data))
 
 
 def digest_of(value: object) -> str:
@@ -208,7 +210,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Candidate, champion and trivial baseline on the same holdout rows. Differences: larger is better for the candidate."""
+    """Candidate, champion and trivial baseline on the same holdout rows; a positive difference is a gain."""
 
     model: str
     recipe_id: str

@@ -220,7 +220,8 @@ class Registry:
         try:
             yield
         except MlflowException as error:
-            if error.get_http_status_code() in (429, 500, 502, 503, 504):
+            status = error.get_http_status_code()  # type: ignore[no-untyped-call]  # MLflow gives no hints here
+            if status in (429, 500, 502, 503, 504):
                 raise Unavailable(
                     f"MLflow at {self._uri}: does not answer: {str(error).splitlines()[0][:200]}. "
                     "Nothing was promoted. Check MLFLOW_TRACKING_URI and the server."

@@ -1,4 +1,4 @@
-"""Release: refit the promoted recipe through the holdout, check it against its candidate, and bind it to the verdict."""
+"""Release: refit the promoted recipe through the holdout, check it against its candidate, bind it to the verdict."""
 
 from __future__ import annotations
 
@@ -74,9 +74,7 @@ def release(
     )
 
 
-def importance_of(
-    pipeline: Any, task: str, metric: Metric, x: Any, y: Array, seed: int
-) -> dict[str, float]:
+def importance_of(pipeline: Any, task: str, metric: Metric, x: Any, y: Array, seed: int) -> dict[str, float]:
     """Return each column's share of the total permutation importance (Breiman 2001, Random Forests, section 10).
 
     The loss in the metric when one column is shuffled; losses below zero count as none. Shares sum to 1, or are all
@@ -107,9 +105,7 @@ def flips(task: str, before: Array, after: Array) -> NDArray[np.bool_]:
     return np.asarray((before >= 0.5) != (after >= 0.5))
 
 
-def _flip_share(
-    frozen: FrozenSpec, trained: Trained, candidate: StoredModel, pipeline: Any, data: Labelled
-) -> float:
+def _flip_share(frozen: FrozenSpec, trained: Trained, candidate: StoredModel, pipeline: Any, data: Labelled) -> float:
     """Compare on rows that both were fitted on: on the holdout, which only the refit saw, it would flip by learning."""
     task, limit = frozen.spec.training.task, frozen.spec.gate.max_flips
     shared = np.flatnonzero(data.times < np.datetime64(trained.cutoff.replace(tzinfo=None)))

@@ -87,7 +87,7 @@ class Store:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, path)  # noqa: PTH105
+            os.replace(temporary, path)  # noqa: PTH105 - as above
         finally:
             if self._fs.exists(temporary):
                 self._fs.rm_file(temporary)
@@ -96,4 +96,6 @@ class Store:
         try:
             return function(*args)
         except OSError as error:
-            raise Unavailable(f"store {self.url}: cannot {what} {key}: {error}. Nothing half-written is left.") from error
+            raise Unavailable(
+                f"store {self.url}: cannot {what} {key}: {error}. Nothing half-written is left."
+            ) from error

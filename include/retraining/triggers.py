@@ -84,9 +84,7 @@ def drifted_columns(recent: Sequence[Measurement], policy: Policy) -> tuple[str,
     """Return the columns that matter and were out on k of the newest n days, all judged against the same champion."""
     release = recent[0].release_id
     days = [m for m in recent[: policy.n] if m.release_id == release]
-    counts = Counter(
-        d.column for m in days for d in m.drift if d.drifted and d.importance >= policy.min_importance
-    )
+    counts = Counter(d.column for m in days for d in m.drift if d.drifted and d.importance >= policy.min_importance)
     return tuple(sorted(column for column, count in counts.items() if count >= policy.k))
 
 

@@ -7,8 +7,10 @@ twice. A check that could not be evaluated blocks, whatever its severity.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, cast
 
 import pandas as pd
 import pyarrow as pa
@@ -16,9 +18,9 @@ import pyarrow as pa
 from retraining import chunks, ingest
 from retraining.errors import SHOWN_ITEMS, SpecError, ValidationFailed, shown
 from retraining.ledger import Ledger
-from retraining.records import CheckResult, Chunk, Snapshot, Validation, digest_of, from_dict, short, to_dict
+from retraining.records import CheckResult, Chunk, Snapshot, Validation, digest_of, from_dict, to_dict
 from retraining.spec import FrozenSpec
-from retraining.spec.model import Check
+from retraining.spec.model import Check, Severity
 from retraining.store import Store
 
 _PARTITION = "__partition__"
@@ -154,9 +156,7 @@ def _batches(keys: dict[str, tuple[Chunk, Chunk | None]]) -> Iterator[dict[str, 
         yield batch
 
 
-def _check_rows(
-    store: Store, frozen: FrozenSpec, pairs: Sequence[tuple[Chunk, Chunk | None]]
-) -> list[CheckResult]:
+def _check_rows(store: Store, frozen: FrozenSpec, pairs: Sequence[tuple[Chunk, Chunk | None]]) -> list[CheckResult]:
     """Run the row checks on some partitions at once and give each failure to the partitions that have it."""
     data = frozen.spec.data
     with_labels = [pair for pair in pairs if pair[1] is not None]
@@ -177,7 +177,8 @@ def _rows(
         table = chunks.read(store, label if labels and label else features)
         stamp = pa.array([features.start.isoformat()] * table.num_rows, pa.string())
         tables.append(table.append_column(_PARTITION, stamp))
-    return pa.concat_tables(tables, promote_options="permissive").to_pandas()
+    frame: pd.DataFrame = pa.concat_tables(tables, promote_options="permissive").to_pandas()
+    return frame
 
 
 def _window_problems(store: Store, frozen: FrozenSpec, snapshot: Snapshot) -> list[CheckResult]:
@@ -195,15 +196,18 @@ def make_expectation(check: Check) -> Any:
     """
     _quiet()
     import great_expectations.expectations as gxe
+    from great_expectations.expectations.metadata_types import FailureSeverity
     from great_expectations.expectations.registry import get_expectation_impl
 
     try:
         cls = get_expectation_impl(check.type)
-    except Exception as error:  # noqa: BLE001 - the registry raises its own private class
+    except Exception as error:  # the registry raises a private class of its own
         known = [n for n in dir(gxe) if n.startswith("Expect")]
-        raise SpecError(f"checks: there is no expectation {check.type}. Great Expectations has {len(known)}.") from error
+        raise SpecError(
+            f"checks: there is no expectation {check.type}. Great Expectations has {len(known)}."
+        ) from error
     try:
-        return cls(severity=check.severity, **check.arguments)
+        return cls(severity=FailureSeverity(check.severity), **check.arguments)
     except (TypeError, ValueError) as error:
         raise SpecError(f"checks: {check.type}: {' '.join(str(error).split())[:300]}") from error
 
@@ -220,52 +224,56 @@ def _run(frame: pd.DataFrame, checks: Sequence[Check]) -> list[CheckResult]:
     import great_expectations as gx
 
     context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
+    context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]  # the setter takes a dict
     expectations = [make_expectation(check) for check in checks]
     suite = gx.ExpectationSuite(name="checks", expectations=expectations)
-    batch = context.data_sources.add_pandas("pandas").add_dataframe_asset("rows").add_batch_definition_whole_dataframe("all")
+    batch = (
+        context.data_sources.add_pandas("pandas")
+        .add_dataframe_asset("rows")
+        .add_batch_definition_whole_dataframe("all")
+    )
     by_partition = _PARTITION in frame
     form: dict[str, Any] = {"result_format": "COMPLETE", "partial_unexpected_count": 3}
     if by_partition:
         form["unexpected_index_column_names"] = [_PARTITION]
     result = batch.get_batch({"dataframe": frame}).validate(suite, result_format=form)
-    sizes = frame[_PARTITION].value_counts().to_dict() if by_partition else {}
+    sizes = Counter(frame[_PARTITION].tolist()) if by_partition else Counter()
     problems: list[CheckResult] = []
     for one in result.results:
         problems += _problems_of(one, sizes)
     return problems
 
 
-def _problems_of(one: Any, sizes: dict[str, int]) -> list[CheckResult]:
+def _problems_of(one: Any, sizes: Counter[str]) -> list[CheckResult]:
     config = one.expectation_config
     kwargs = {k: v for k, v in config.kwargs.items() if k not in ("batch_id", "mostly") and v is not None}
     column = kwargs.pop("column", None)
     name = f"{column or 'table'}: {config.type}({', '.join(f'{k}={str(v)[:60]}' for k, v in kwargs.items())})"
-    severity = str(getattr(config.severity, "value", config.severity))
+    severity = cast(Severity, str(getattr(config.severity, "value", config.severity)))
     raised = [i for i in _exceptions(one.exception_info) if i.get("raised_exception")]
     if raised:
         text = str(raised[0].get("exception_message")).splitlines()[0][:200]
-        return [CheckResult(name, severity, "not evaluated", text, None)]  # type: ignore[arg-type]
+        return [CheckResult(name, severity, "not evaluated", text, None)]
     index = one.result.get("unexpected_index_list")
     if sizes and index is not None:
         return list(_by_partition(name, severity, one, index, sizes, float(config.kwargs.get("mostly") or 1.0)))
     if one.success:
         return []
     observed = one.result.get("observed_value", one.result.get("unexpected_percent"))
-    return [CheckResult(name, severity, "failed", f"observed {observed}", None)]  # type: ignore[arg-type]
+    return [CheckResult(name, severity, "failed", f"observed {observed}", None)]
 
 
 def _by_partition(
-    name: str, severity: Any, one: Any, index: list[dict[str, str]], sizes: dict[str, int], mostly: float
+    name: str, severity: Severity, one: Any, index: list[dict[str, str]], sizes: Counter[str], mostly: float
 ) -> Iterator[CheckResult]:
     """A share that is fine for a season can hide a broken day, so `mostly` is applied to each partition."""
-    counts = pd.Series([row[_PARTITION] for row in index], dtype=object).value_counts()
+    counts = Counter(row[_PARTITION] for row in index)
     examples = sorted({str(v) for v in one.result.get("partial_unexpected_list", []) if v is not None})
     for start, count in sorted(counts.items()):
         share = count / sizes[start]
         if 1 - share < mostly:
             text = f"{count} of {sizes[start]:,} rows" + (f" (e.g. {shown(examples, 3)})" if examples else "")
-            yield CheckResult(name, severity, "failed", text, pd.Timestamp(start).to_pydatetime())
+            yield CheckResult(name, severity, "failed", text, datetime.fromisoformat(start))
 
 
 def _exceptions(info: Any) -> list[dict[str, Any]]:

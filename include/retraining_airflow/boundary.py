@@ -63,7 +63,9 @@ def resolve_connection(name: str) -> str:
     try:
         uri = BaseHook.get_connection(name).get_uri()
     except AirflowNotFoundException as error:
-        raise SourceError(f"connection {name}: Airflow has no such connection. Add it under Admin > Connections.") from error
+        raise SourceError(
+            f"connection {name}: Airflow has no such connection. Add it under Admin > Connections."
+        ) from error
     scheme, _, rest = uri.partition("://")
     return f"{_DRIVERS.get(scheme, scheme)}://{rest}"
 

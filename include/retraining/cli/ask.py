@@ -12,7 +12,8 @@ from retraining.cli.output import EXIT_FAILED, console, print_json, print_table
 from retraining.errors import RequestError, RetrainingError
 from retraining.records import TriggerDecision, Verdict, short, to_dict
 from retraining.spec import find_models, load
-from retraining.status import Status, status as status_of
+from retraining.status import Status
+from retraining.status import status as status_of
 from retraining.workspace import Workspace
 
 OptionalModel = Annotated[str | None, typer.Argument(help="A model's name; default: all.")]
@@ -87,7 +88,9 @@ def explain(
     kind = "verdict" if isinstance(record, Verdict) else "decision"
     outcome = record.decision if isinstance(record, Verdict) else record.outcome
     as_of = record.evaluation.as_of if isinstance(record, Verdict) else record.as_of
-    console.print(f"{record.model}, {kind} {short(record.id)}, as of {as_of:%Y-%m-%d %H:%M} UTC: {outcome}", markup=False)
+    console.print(
+        f"{record.model}, {kind} {short(record.id)}, as of {as_of:%Y-%m-%d %H:%M} UTC: {outcome}", markup=False
+    )
     _print_list("because", record.reasons)
     _print_list("it would change with", record.would_change)
 
@@ -114,10 +117,13 @@ def _events(work: Workspace, model: str) -> list[dict[str, str]]:
         text = f"{v.decision}{' [dry run]' if v.dry_run else ''}: {v.reasons[-1]}"
         found.append((v.evaluation.as_of.isoformat(), 3, "verdict", short(v.id), text))
     for c in ledger.champions(model):
-        text = f"champion {c.sequence}: version {c.version}, {c.kind} by {c.by}, trained to {c.cutoff:%Y-%m-%d}; {c.reason}"
+        head = f"champion {c.sequence}: version {c.version}, {c.kind} by {c.by}"
+        text = f"{head}, trained to {c.cutoff:%Y-%m-%d}; {c.reason}"
         found.append((c.as_of.isoformat(), 4, "champion", short(c.release_id), text))
     for d in ledger.decisions(model):
-        text = f"{d.outcome}: {d.reason or '; '.join(d.reasons)}" + (f" ({'; '.join(d.would_change)})" if d.outcome == "held" else "")
+        text = f"{d.outcome}: {d.reason or '; '.join(d.reasons)}" + (
+            f" ({'; '.join(d.would_change)})" if d.outcome == "held" else ""
+        )
         found.append((d.as_of.isoformat(), 0, "decision", short(d.id), text))
     for r, served in ledger.requests(model):
         text = f"{r.reason} ({'served by ' + short(served) if served else 'open'})"

@@ -24,12 +24,12 @@ def run(
     work = workspace()
     when = time_or_now(as_of)
     frozen = work.spec(model)
-    admission = admit(
-        work, frozen, as_of=when, fallback=when, trigger="person", reason=reason, dry_run=dry_run
-    )
+    admission = admit(work, frozen, as_of=when, fallback=when, trigger="person", reason=reason, dry_run=dry_run)
     result = pipeline.retrain(work, admission, progress)
     if json:
-        print_json({"admission": to_dict(admission), "verdict": _dict(result.verdict), "deployment": _dict(result.deployment)})
+        print_json(
+            {"admission": to_dict(admission), "verdict": _dict(result.verdict), "deployment": _dict(result.deployment)}
+        )
     else:
         console.print(result.text, markup=False)
 

@@ -148,9 +148,7 @@ class Ledger:
         """Bind a release to its verdict, once; return the one that stands."""
         row = {"model": release.model, "verdict_id": release.verdict_id, "release_id": release.id}
         self._add(t.releases, **row, body=to_dict(release))
-        bound = self.release_of(release.verdict_id)
-        assert bound is not None
-        return bound
+        return self.release_of(release.verdict_id) or release
 
     def release_of(self, verdict_id: str) -> Release | None:
         """Return the release bound to a verdict."""
@@ -285,9 +283,7 @@ class Ledger:
         """Record a trigger decision, once per as-of time; return the one that stands."""
         row = {"id": record.id, "model": record.model, "as_of": record.as_of, "outcome": record.outcome}
         self._add(t.decisions, **row, body=to_dict(record))
-        known = self.decision(record.model, record.as_of)
-        assert known is not None
-        return known
+        return self.decision(record.model, record.as_of) or record
 
     def decision(self, model: str, as_of: datetime) -> TriggerDecision | None:
         """Return the trigger decision of an as-of time."""
@@ -306,9 +302,7 @@ class Ledger:
     def add_alert(self, alert: Alert) -> bool:
         """Record an alert once per (model, kind, as-of, text); return whether it is new."""
         key = digest_of(to_dict(alert))
-        return self._add(
-            t.alerts, key=key, model=alert.model, kind=alert.kind, as_of=alert.as_of, body=to_dict(alert)
-        )
+        return self._add(t.alerts, key=key, model=alert.model, kind=alert.kind, as_of=alert.as_of, body=to_dict(alert))
 
     def alerts(self, model: str) -> list[Alert]:
         """Return a model's alerts, oldest first."""

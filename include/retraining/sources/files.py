@@ -75,10 +75,12 @@ class FileSource:
         identifier = name.replace('"', '""')
         try:
             connection.execute(
-                f'create view "{identifier}" as select * from {_READERS[suffix]}({_quoted(path)}{options})'  # noqa: S608
+                f'create view "{identifier}" as select * from {_READERS[suffix]}({_quoted(path)}{options})'  # noqa: S608 - both are quoted
             )
         except duckdb.Error as error:
-            raise SourceError(f"source {url}: cannot be read: {_first_line(error)}. Check the path and the file.") from error
+            raise SourceError(
+                f"source {url}: cannot be read: {_first_line(error)}. Check the path and the file."
+            ) from error
 
     def _local_path(self, connection: duckdb.DuckDBPyConnection, url: str) -> str:
         if url.startswith(_PACKAGE):
@@ -102,7 +104,7 @@ class FileSource:
             csv = _unzipped(path, Path(folder)) if path.suffix == ".zip" else path
             parquet = Path(folder) / "converted.parquet"
             connection.execute(
-                f"copy (select * from read_csv({_quoted(str(csv))}{self._csv_options()})) "  # noqa: S608
+                f"copy (select * from read_csv({_quoted(str(csv))}{self._csv_options()})) "  # noqa: S608 - both are quoted
                 f"to {_quoted(str(parquet))} (format parquet)"
             )
             parquet.replace(target)

@@ -16,11 +16,9 @@ def open_source(frozen: FrozenSpec, cache: Path, resolver: Resolver = environmen
     data = frozen.spec.data
     source: RowSource
     if data.source.connection is not None:
-        assert frozen.sql is not None  # the spec requires a query with a connection
-        source = SqlSource(data.source.connection, frozen.sql, resolver)
+        source = SqlSource(data.source.connection, frozen.sql or "", resolver)  # the spec requires a query here
     else:
-        files = data.source.files
-        assert files is not None  # the spec requires files or a connection
+        files = data.source.files or {}  # the spec requires files where there is no connection
         named = files if isinstance(files, dict) else {"data": files}
         source = FileSource(named, frozen.sql, data.source.nulls, cache)
     return ReplayedSource(source, data.source.replay, data.time_column) if data.source.replay else source
