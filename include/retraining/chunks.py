@@ -98,8 +98,7 @@ def _canonical(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return _canonical_time(column)
     if pa.types.is_integer(kind):
-        widest = pc.max(pc.abs(column.cast(pa.int64()))).as_py()
-        return column.cast(pa.float64() if widest <= _EXACT_INTEGER else pa.int64())
+        return _canonical_integer(name, column)
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return _canonical_number(name, column.cast(pa.float64(), safe=False))
     raise SourceError(
@@ -110,6 +109,16 @@ def _canonical(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
 def _canonical_time(column: pa.ChunkedArray) -> pa.ChunkedArray:
     zoned = column.cast(pa.timestamp("us")) if not getattr(column.type, "tz", None) else column
     return zoned.cast(pa.timestamp("us", tz="UTC"), safe=False)
+
+
+def _canonical_integer(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    try:
+        whole = column.cast(pa.int64())
+    except pa.ArrowInvalid as error:
+        raise SourceError(
+            f"column {name} holds integers beyond 64 bits with a sign; make it text in the query."
+        ) from error
+    return whole.cast(pa.float64()) if pc.max(pc.abs(whole)).as_py() <= _EXACT_INTEGER else whole
 
 
 def _canonical_number(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
