@@ -68,7 +68,7 @@ class Source(Group):
 class Data(Group):
     """Where rows come from, and what their columns mean in time."""
 
-    source: Source
+    source: Source = Field(description="The files or the database.")
     target: str = Field(description="The column to predict.")
     time_column: str = Field(description="When the prediction is needed; decides partition, window and holdout.")
     key: tuple[str, ...] = Field(description="The columns that name a row; unique.")
@@ -121,24 +121,40 @@ _DEFAULT_CANDIDATES: dict[str, tuple[Candidate, ...]] = {
         Candidate(estimator="sklearn.linear_model.LogisticRegression", params={"max_iter": 300}),
         Candidate(estimator="sklearn.ensemble.HistGradientBoostingClassifier"),
     ),
-    "regression": (
+    "rmse": (
         Candidate(estimator="sklearn.linear_model.Ridge"),
         Candidate(estimator="sklearn.ensemble.HistGradientBoostingRegressor"),
     ),
+    "mae": (
+        Candidate(
+            estimator="sklearn.linear_model.SGDRegressor", params={"loss": "epsilon_insensitive", "epsilon": 0.0}
+        ),
+        Candidate(estimator="sklearn.ensemble.HistGradientBoostingRegressor", params={"loss": "absolute_error"}),
+    ),
 }
 _DEFAULT_CANDIDATES["multiclass"] = _DEFAULT_CANDIDATES["binary"]
+"""By task, and for regression by metric: a model that minimises squared errors predicts the mean, and where errors
+are skewed it loses to the plain median by the mean absolute error."""
 
 
 class Training(Group):
     """How the model is learnt."""
 
-    task: Task
+    task: Task = Field(description="What kind of target it is.")
     window: Duration = Field(timedelta(days=90), description="How much history is trained on.")
-    metric: str = Field("", description="roc_auc, average_precision, log_loss, brier, accuracy, mae or rmse.")
-    candidates: tuple[Candidate, ...] = Field((), description="Simplest first: of equals, the first wins.")
+    metric: str = Field(
+        "",
+        description="roc_auc, average_precision, log_loss, brier, accuracy, mae or rmse. Default: roc_auc (binary), "
+        "log_loss (multiclass), mae (regression).",
+    )
+    candidates: tuple[Candidate, ...] = Field(
+        (),
+        description="Simplest first: of equals, the first wins. Default: a linear model and histogram gradient "
+        "boosting, with a loss that fits the metric.",
+    )
     folds: int = Field(3, ge=2, le=20, description="Time-ordered cross-validation folds.")
     trials: int = Field(8, ge=1, description="Most parameter settings tried per candidate.")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, description="Seed of everything random: the same seed gives the same model.")
 
     @model_validator(mode="before")
     @classmethod
@@ -146,7 +162,10 @@ class Training(Group):
         if isinstance(values, dict) and values.get("task") in DEFAULT_METRIC:
             values = dict(values)
             values["metric"] = values.get("metric") or DEFAULT_METRIC[values["task"]]
-            values["candidates"] = values.get("candidates") or _DEFAULT_CANDIDATES[values["task"]]
+            kind = values["metric"] if values["task"] == "regression" else values["task"]
+            values["candidates"] = values.get("candidates") or _DEFAULT_CANDIDATES.get(
+                kind, _DEFAULT_CANDIDATES["rmse"]
+            )
         return values
 
 
@@ -175,12 +194,12 @@ class Score(Group):
 
 
 class Business(Group):
-    """A figure of the model's worth, per row, over the table `scored` (prediction, target, outcomes, features)."""
+    """A figure of the model's worth over the table `scored`: key, time column, prediction, target and outcomes."""
 
-    name: str
+    name: str = Field(description="What the figure is called in decisions and alerts.")
     sql: str = Field(description="A DuckDB aggregate over `scored`, for example avg(abs(prediction - delay)).")
-    unit: str
-    greater_is_better: bool = False
+    unit: str = Field(description="What one of it is, for example minutes per flight.")
+    greater_is_better: bool = Field(False, description="Whether more of it is better.")
     margin: float = Field(gt=0, description="Smallest loss worth a retraining, in the unit.")
 
 
@@ -204,12 +223,12 @@ class Monitor(Group):
 
     schedule: str | None = Field("0 7 * * *", description="Cron, UTC; two hours after scoring by default.")
     columns: tuple[str, ...] = Field((), description="Columns watched for drift; default: every feature.")
-    drift: Drift = Field(default_factory=lambda: Drift())
+    drift: Drift = Field(default_factory=lambda: Drift(), description="When a column counts as drifted.")
     window: Duration = Field(timedelta(days=14), description="Recent days whose performance is compared.")
     reference: Duration = Field(timedelta(days=28), description="First days as champion that it is compared with.")
-    confidence: float = Field(0.95, gt=0.5, lt=1)
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="One-sided confidence that a fall is real.")
     margin: float | None = Field(None, gt=0, description="Smallest fall that matters; default: the gate's margin.")
-    business: Business | None = None
+    business: Business | None = Field(None, description="A figure of the model's worth, watched like the metric.")
 
 
 class Retrain(Group):
@@ -217,7 +236,9 @@ class Retrain(Group):
 
     schedule: str | None = Field("0 4 * * 1", description="Cron, UTC; null for never.")
     on_performance: bool = Field(True, description="A real fall in realised performance asks for a retraining.")
-    on_drift: Literal["unless_performance_holds", "always", "never"] = "unless_performance_holds"
+    on_drift: Literal["unless_performance_holds", "always", "never"] = Field(
+        "unless_performance_holds", description="Whether drift asks for a retraining."
+    )
     cooldown: Duration | None = Field(None, description="Pause after a verdict; default: holdout plus one partition.")
     min_new_labels: int = Field(500, ge=0, description="Fewest labels newer than the champion that justify asking.")
 
@@ -225,17 +246,17 @@ class Retrain(Group):
 class Spec(Group):
     """A model. The file's name is the model's name."""
 
-    description: str
-    owner: Owner
+    description: str = Field(description="What the model is for.")
+    owner: Owner = Field(description="Who answers for it.")
     mode: Literal["observe", "suggest", "auto"] = Field("auto", description="How much happens by itself.")
-    data: Data
-    checks: Checks = Field(default_factory=lambda: Checks())
-    features: Features = Field(default_factory=lambda: Features())
-    training: Training
-    gate: Gate = Field(default_factory=lambda: Gate())
-    score: Score = Field(default_factory=lambda: Score())
-    monitor: Monitor = Field(default_factory=lambda: Monitor())
-    retrain: Retrain = Field(default_factory=lambda: Retrain())
+    data: Data = Field(description="Where rows come from.")
+    checks: Checks = Field(default_factory=lambda: Checks(), description="What must hold.")
+    features: Features = Field(default_factory=lambda: Features(), description="What the model sees.")
+    training: Training = Field(description="How it is learnt.")
+    gate: Gate = Field(default_factory=lambda: Gate(), description="When a challenger may replace the champion.")
+    score: Score = Field(default_factory=lambda: Score(), description="What it predicts each day.")
+    monitor: Monitor = Field(default_factory=lambda: Monitor(), description="What is watched every day.")
+    retrain: Retrain = Field(default_factory=lambda: Retrain(), description="When it is retrained.")
 
     @property
     def cooldown(self) -> timedelta:
