@@ -1,0 +1,56 @@
+"""Runs measurements and prints one table: `python -m benchmarks [ingest | parse | mlflow | memory | scheduler ...]`."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.figures import Figure
+from benchmarks.processes import quiet
+
+NAMES = ("ingest", "parse", "mlflow", "memory", "scheduler")
+_MODULES = {name: f"benchmarks.{name}" for name in NAMES} | {"mlflow": "benchmarks.tracking"}
+_WIDTH_IN_PIPES = 140
+
+
+def main(names: list[str]) -> int:
+    """Run the named measurements, default all; return the exit code."""
+    unknown = sorted(set(names) - set(NAMES))
+    if unknown:
+        print(f"there is no measurement {', '.join(unknown)}. There is: {', '.join(NAMES)}.", file=sys.stderr)
+        return 2
+    quiet()
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_IN_PIPES)
+    found: list[tuple[str, Figure]] = []
+    for name in names or NAMES:
+        with tempfile.TemporaryDirectory(prefix=f"bench-{name}-") as folder:
+            measure = importlib.import_module(_MODULES[name]).measure
+            for figure in measure(Path(folder), lambda text, name=name: console.print(f"[bold]{name:<10}[/]{text}")):
+                found.append((name, figure))
+    console.print(_table(found))
+    return 0
+
+
+def _table(found: list[tuple[str, Figure]]) -> Table:
+    load = f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}"
+    table = Table(
+        title=f"Measured in one run ({load})", title_justify="left", title_style="bold", box=None, pad_edge=False
+    )
+    for name in ("", "what", "value", "ratio", "target"):
+        table.add_column(name, overflow="fold", justify="right" if name == "value" else "left")
+    previous = ""
+    for name, figure in found:
+        table.add_row("" if name == previous else name, figure.what, figure.value, figure.ratio, figure.target)
+        previous = name
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,122 @@
+"""What Airflow adds to a retraining: warm workers, cold workers, and one plain process, in one run of this program."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from benchmarks.figures import Figure, Report, times
+from benchmarks.processes import THREADS, environment, run, run_json
+
+MODEL, _DAG = "flight_delay", "retrain__flight_delay"
+_AS_OF = "2025-08-18T00:00:00+00:00"
+_TIMEOUT_S = 1200.0
+"""Far more than a retraining takes with cold workers on a busy machine."""
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A run through the scheduler, in seconds."""
+
+    wall: float
+    gaps: tuple[float, ...]
+    tasks: dict[str, float]
+
+
+def measure(folder: Path, report: Report) -> Iterator[Figure]:
+    """Retrain four times, each in an installation of its own: plainly, stage by stage, warm and cold."""
+    plain = run(["-m", "retraining", "run", MODEL, "--as-of", _AS_OF], environment(folder / "plain"))
+    report(f"one plain cold process: {plain.duration_s:.1f} s")
+    stages: dict[str, float] = run_json(["-m", "benchmarks.scheduler"], environment(folder / "stages"))
+    report(f"the stages alone, imports done: {sum(stages.values()):.1f} s")
+    warm = _through_scheduler(folder / "warm", warm=True)
+    report(f"warm workers: {warm.wall:.1f} s")
+    cold = _through_scheduler(folder / "cold", warm=False)
+    report(f"cold workers: {cold.wall:.1f} s")
+    work = sum(stages.values())
+    yield Figure("one plain cold process", f"{plain.duration_s:.1f} s")
+    yield Figure("the stages alone, imports done", f"{work:.1f} s", times(work, plain.duration_s, "plain"))
+    for name, found in (("warm workers", warm), ("cold workers", cold)):
+        yield Figure(f"{name}: the whole run", f"{found.wall:.1f} s", times(found.wall, plain.duration_s, "plain"))
+        added = (found.wall - work) / len(found.tasks)
+        yield Figure(
+            "  added per task",
+            f"{added:.2f} s",
+            f"{len(found.tasks)} tasks in a row",
+            "1.5 s" if name[0] == "w" else "",
+        )
+        gap = sum(found.gaps) / len(found.gaps)
+        yield Figure("    between two tasks (the scheduler)", f"{gap:.2f} s")
+        yield Figure("    inside a task, beside its stage", f"{added - gap:.2f} s", "fork, parse, open, report")
+        least = min((found.tasks[name], name) for name in ("admit", "gate", "announce"))
+        yield Figure(f"    the shortest task ({least[1]})", f"{least[0]:.2f} s")
+
+
+def _through_scheduler(home: Path, *, warm: bool) -> _Run:
+    from retraining_airflow.demo.stack import Stack
+    from retraining_airflow.demo.story import copy_models
+
+    home.mkdir(parents=True)
+    copy_models(home / "models")
+    stack = Stack(home, home / "models", warm=warm, threads=THREADS)
+    try:
+        stack.start()
+        stack.wait_for_dags({_DAG})
+        run_id = stack.trigger(_DAG, {"as_of": _AS_OF, "reason": "measured"})
+        end = time.monotonic() + _TIMEOUT_S
+        while (state := stack.run_state(_DAG, run_id)) not in ("success", "failed") and time.monotonic() < end:
+            stack.check()
+            time.sleep(1)  # polling a server's state
+        if state != "success":
+            raise RuntimeError(f"{_DAG} ended as {state}; logs were under {home / 'logs'}")
+        run_record = next(r for r in stack.runs(_DAG) if r["dag_run_id"] == run_id)
+        tasks = sorted(stack.tasks(_DAG, run_id), key=lambda t: str(t["start_date"]))
+    finally:
+        stack.stop()
+    return _Run(
+        wall=_between(run_record["queued_at"] or run_record["start_date"], run_record["end_date"]),
+        gaps=tuple(_between(a["end_date"], b["start_date"]) for a, b in itertools.pairwise(tasks)),
+        tasks={t["task_id"]: _between(t["start_date"], t["end_date"]) for t in tasks},
+    )
+
+
+def _between(start: str, end: str) -> float:
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+
+
+def _main() -> None:
+    """Run the stages in this process after all imports; print seconds per stage."""
+    import os
+
+    os.environ["RETRAINING_WARM"] = "1"
+    from retraining import pipeline
+    from retraining.admission import admit
+    from retraining.settings import settings
+    from retraining.windows import parse_time
+    from retraining.workspace import Workspace
+    from retraining_airflow.warming import warm
+
+    warm(["airflow", "scheduler"])
+    seconds: dict[str, float] = {}
+    last = time.perf_counter()
+
+    def note(stage: str, _text: str) -> None:
+        nonlocal last
+        now = time.perf_counter()
+        seconds[stage], last = now - last, now
+
+    work, when = Workspace(settings()), parse_time(_AS_OF)
+    frozen = work.spec(MODEL)
+    admission = admit(work, frozen, as_of=when, fallback=when, trigger="person", reason="measured", dry_run=False)
+    note("admit", "")
+    pipeline.retrain(work, admission, note)
+    print(json.dumps(seconds))
+
+
+if __name__ == "__main__":
+    _main()
