@@ -38,7 +38,7 @@ class Ports:
 class Stack:
     """The servers of one demo, test or benchmark, with a client of Airflow's API."""
 
-    def __init__(self, home: Path, models: Path, *, warm: bool = True, threads: int = 2) -> None:
+    def __init__(self, home: Path, models: Path, *, warm: bool = True, threads: int = 1) -> None:
         self.home, self.models = home, models
         self.ports = Ports(free_port(_AIRFLOW_PORT), free_port(_MLFLOW_PORT))
         self.airflow_url = f"http://127.0.0.1:{self.ports.airflow}"
