@@ -96,7 +96,7 @@ def _canonical(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return column.cast(pa.string())
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return _canonical_time(column)
+        return _canonical_time(name, column)
     if pa.types.is_integer(kind):
         return _canonical_integer(name, column)
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
@@ -106,9 +106,13 @@ def _canonical(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     )
 
 
-def _canonical_time(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    zoned = column.cast(pa.timestamp("us")) if not getattr(column.type, "tz", None) else column
-    return zoned.cast(pa.timestamp("us", tz="UTC"), safe=False)
+def _canonical_time(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    try:
+        if getattr(column.type, "tz", None) is None:
+            column = column.cast(pa.timestamp("us"), safe=pa.types.is_date(column.type))
+        return column.cast(pa.timestamp("us", tz="UTC"), safe=False)
+    except pa.ArrowInvalid as error:  # the text inf is an infinite date to DuckDB, whatever the column means
+        raise SourceError(f"column {name} holds infinite values or times out of range; make them null.") from error
 
 
 def _canonical_integer(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
