@@ -10,6 +10,7 @@ from retraining.checking import check_spec
 from retraining.cli.common import Json, time_or_now, workspace
 from retraining.cli.output import EXIT_FAILED, console, print_json, print_table
 from retraining.errors import RequestError, RetrainingError
+from retraining.history import events_of
 from retraining.records import TriggerDecision, Verdict, short, to_dict
 from retraining.spec import find_models, load
 from retraining.status import Status
@@ -66,13 +67,13 @@ def status(
 def history(model: Annotated[str, typer.Argument(help="The model's name.")], json: Json = False) -> None:
     """Show the champion history, every verdict, decision, request and alert of a model, in order."""
     work = workspace()
-    events = _events(work, model)
+    events = events_of(work.ledger, model)
     if not events:
         work.spec(model)  # raises when there is no such model
     if json:
-        print_json(events)
+        print_json([to_dict(e) for e in events])
     else:
-        rows = [(e["as_of"], e["event"], e["id"], e["text"]) for e in events]
+        rows = [(e.as_of, e.event, e.id, e.text) for e in events]
         print_table(f"History of {model}", ("as of", "event", "id", "what"), rows)
 
 
@@ -108,32 +109,6 @@ def _status_row(s: Status) -> tuple[object, ...]:
         len(s.requests),
         s.stale,
     )
-
-
-def _events(work: Workspace, model: str) -> list[dict[str, str]]:
-    ledger = work.ledger
-    found: list[tuple[str, int, str, str, str]] = []
-    for v in ledger.verdicts(model):
-        text = f"{v.decision}{' [dry run]' if v.dry_run else ''}: {v.reasons[-1]}"
-        found.append((v.evaluation.as_of.isoformat(), 3, "verdict", short(v.id), text))
-    for c in ledger.champions(model):
-        head = f"champion {c.sequence}: version {c.version}, {c.kind} by {c.by}"
-        text = f"{head}, trained to {c.cutoff:%Y-%m-%d}; {c.reason}"
-        found.append((c.as_of.isoformat(), 4, "champion", short(c.release_id), text))
-    for d in ledger.decisions(model):
-        text = f"{d.outcome}: {d.reason or '; '.join(d.reasons)}" + (
-            f" ({'; '.join(d.would_change)})" if d.outcome == "held" else ""
-        )
-        found.append((d.as_of.isoformat(), 0, "decision", short(d.id), text))
-    for r, served in ledger.requests(model):
-        text = f"{r.reason} ({'served by ' + short(served) if served else 'open'})"
-        found.append((r.as_of.isoformat(), 1, "request", short(r.id), text))
-    for a in ledger.alerts(model):
-        found.append((a.as_of.isoformat(), 2, "alert", "", a.message))
-    return [
-        {"as_of": as_of, "event": event, "id": identity, "text": text}
-        for as_of, _, event, identity, text in sorted(found)
-    ]
 
 
 def _find(work: Workspace, identity: str) -> Verdict | TriggerDecision:

@@ -44,8 +44,12 @@ class Servers:
         """Start a server in a session of its own."""
         log = self._logs / f"{name}.log"
         with log.open("ab") as out:
-            process = subprocess.Popen(  # noqa: S603 - our own commands
-                list(command), env=self._environment, stdout=out, stderr=out, stdin=subprocess.DEVNULL,
+            process = subprocess.Popen(
+                list(command),
+                env=self._environment,
+                stdout=out,
+                stderr=out,
+                stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
         server = Server(name, process, log)

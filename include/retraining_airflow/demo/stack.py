@@ -1,4 +1,4 @@
-"""A real Airflow (SQLite, LocalExecutor) and a real MLflow server on embedded defaults, on the loopback address only."""
+"""A real Airflow (SQLite, LocalExecutor) and a real MLflow server, embedded, on the loopback address only."""
 
 from __future__ import annotations
 

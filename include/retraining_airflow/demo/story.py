@@ -108,9 +108,8 @@ class Story:
         self._run(SCORE, {"as_of": _iso(as_of)}, f"predictions up to {as_of}")
         window = [p for p in self._ledger.all_predictions(MODEL) if p.as_of == parse_time(as_of)]
         rows = sum(p.n_rows for p in window)
-        champion = self._ledger.champion(MODEL)
-        assert champion is not None
-        why = f"{rows:,} flights on {len(window)} days by champion {champion.sequence}"
+        sequences = sorted({p.sequence for p in window})
+        why = f"{rows:,} flights on {len(window)} days by champion {', '.join(map(str, sequences))}"
         self.events.append(Event(as_of, "score", "published", why, time.monotonic() - started))
 
     def _monitor(self, as_of: str, expected: set[str]) -> None:
@@ -152,7 +151,9 @@ class Story:
                     if task["state"] in ("success", "skipped", "failed") and task["task_id"] not in seen:
                         seen.add(task["task_id"])
                 running = [t["task_id"] for t in tasks if t["state"] == "running"]
-                status.update(f"{name}: {what}: {', '.join(running) or 'scheduling'} ({len(seen)} of {len(tasks)} tasks)")
+                status.update(
+                    f"{name}: {what}: {', '.join(running) or 'scheduling'} ({len(seen)} of {len(tasks)} tasks)"
+                )
                 if state in ("success", "failed"):
                     break
                 if time.monotonic() - started > _RUN_TIMEOUT_S:

@@ -1,0 +1,1 @@
+"""Pages about models inside the Airflow UI, behind Airflow's own login."""

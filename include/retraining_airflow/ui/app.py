@@ -1,0 +1,77 @@
+"""The model pages: a FastAPI application that the plugin mounts. Everything on a page is read from the ledger."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import cache
+
+from airflow.api_fastapi.auth.managers.models.resource_details import DagDetails
+from airflow.api_fastapi.core_api.security import AuthManagerDep, GetUserDep
+from fastapi import FastAPI, HTTPException
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from retraining.errors import RetrainingError, Unavailable
+from retraining.history import events_of
+from retraining.records import short
+from retraining.settings import settings
+from retraining.spec import find_models, load
+from retraining.status import Status, status
+from retraining.workspace import Workspace
+from retraining_airflow.names import RETRAIN, dag_id
+
+_NEWEST_EVENTS = 200
+"""Half a year of daily decisions; the command line shows all."""
+
+
+def make_app() -> FastAPI:
+    """Return the application. Airflow does not guard a plugin's pages; each of them asks for the user itself."""
+    app = FastAPI(title="Models", docs_url=None, redoc_url=None, openapi_url=None)
+
+    @app.get("/models", response_class=HTMLResponse)
+    def models(user: GetUserDep, auth: AuthManagerDep) -> str:
+        """List the models whose retraining the user may see."""
+        work = Workspace(settings())
+        seen = [m for m in find_models(work.settings.models) if auth.is_authorized_dag(**_access(m), user=user)]
+        return _render("models.html", rows=[_row(work, name) for name in seen])
+
+    @app.get("/models/{model}", response_class=HTMLResponse)
+    def model(model: str, user: GetUserDep, auth: AuthManagerDep) -> str:
+        """Show one model's state and history."""
+        if not auth.is_authorized_dag(**_access(model), user=user):
+            raise HTTPException(403, f"You may not see {dag_id(RETRAIN, model)}.")
+        work = Workspace(settings())
+        if model not in find_models(work.settings.models):
+            raise HTTPException(404, f"There is no model {model}.")
+        try:
+            events = events_of(work.ledger, model)[-_NEWEST_EVENTS:][::-1]
+        except Unavailable as error:
+            raise HTTPException(503, str(error)) from error
+        return _render("model.html", row=_row(work, model), events=events)
+
+    return app
+
+
+def _access(model: str) -> dict[str, object]:
+    return {"method": "GET", "details": DagDetails(id=dag_id(RETRAIN, model))}
+
+
+def _row(work: Workspace, model: str) -> tuple[str, Status | None, str]:
+    """Return a model's name, its state, and, when its YAML does not load, the error instead."""
+    try:
+        return model, status(work, load(find_models(work.settings.models)[model]), datetime.now(UTC)), ""
+    except RetrainingError as error:
+        return model, None, str(error)
+
+
+def _render(template: str, **values: object) -> str:
+    return _templates().get_template(template).render(**values)
+
+
+@cache
+def _templates() -> Environment:
+    loader = PackageLoader("retraining_airflow.ui")
+    found = Environment(loader=loader, autoescape=select_autoescape(), undefined=StrictUndefined)
+    found.filters["short"] = short
+    found.globals["dag_id"] = dag_id
+    return found
