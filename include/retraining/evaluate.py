@@ -17,7 +17,7 @@ from retraining.bootstrap import paired_difference
 from retraining.errors import Damaged
 from retraining.metrics import Array, Metric, find_metric, resampled
 from retraining.plots import draw
-from retraining.records import Champion, Estimate, Evaluation, Snapshot, Trained, Window, digest_of
+from retraining.records import Champion, Estimate, Evaluation, Snapshot, Trained, Window, digest_of, to_dict
 from retraining.spec import FrozenSpec
 from retraining.store import Store
 from retraining.train import Labelled, labelled_rows
@@ -70,6 +70,30 @@ def evaluate(
     Damaged
         When the candidate or the champion cannot be read back as it was stored.
     """
+    bound = [trained.artifact_id, champion.sequence if champion else None, window_id(holdout, window), frozen.id]
+    key = digest_of(["evaluate", *bound, as_of.isoformat()])
+    done = workspace.ledger.finished(Evaluation, frozen.model, "evaluate", key)
+    if done is not None:
+        return done
+    evaluation = _evaluate(workspace, frozen, trained, holdout, window, as_of, champion)
+    workspace.ledger.finish(frozen.model, "evaluate", key, evaluation)
+    return evaluation
+
+
+def window_id(holdout: Snapshot | None, window: Window) -> str:
+    """Return the holdout snapshot's id, or for an empty holdout the digest of its window."""
+    return holdout.id if holdout else digest_of(["empty holdout", to_dict(window)])
+
+
+def _evaluate(
+    workspace: Workspace,
+    frozen: FrozenSpec,
+    trained: Trained,
+    holdout: Snapshot | None,
+    window: Window,
+    as_of: datetime,
+    champion: Champion | None,
+) -> Evaluation:
     looks = workspace.ledger.looks_at(frozen.model, window)
     incumbent = artifacts.load(workspace.store, champion.release_id) if champion else None
     rule = choose_rule(frozen, trained.estimator, incumbent)
@@ -85,7 +109,7 @@ def evaluate(
         champion_sequence=champion.sequence if champion else None,
         champion_as_of=champion.as_of if champion else None,
         champion_cutoff=champion.cutoff if champion else None,
-        holdout_id=holdout.id if holdout else digest_of("empty holdout"),
+        holdout_id=window_id(holdout, window),
         spec_id=frozen.id,
         window=window,
         as_of=as_of,
