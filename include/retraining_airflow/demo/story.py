@@ -27,6 +27,8 @@ FIRST, QUIET, MIDDLE, FALL, AFTER = "2025-08-18", "2025-08-25", "2025-09-01", "2
 calm weeks, then a stretch of storms in which passengers are no longer warned."""
 _RUN_TIMEOUT_S = 600.0
 """A whole retrain takes half a minute; ten minutes mean that something hangs."""
+_POLL_S = 0.7
+"""Each look costs the API server some 50 ms of the machine on which the models are trained."""
 _FAMILIES = (RETRAIN, SCORE, MONITOR)
 
 
@@ -159,7 +161,7 @@ class Story:
                 if time.monotonic() - started > _RUN_TIMEOUT_S:
                     raise StoryFailed(f"{name} {run_id} did not end within {_RUN_TIMEOUT_S:.0f} s")
                 self._stack.check()
-                time.sleep(0.3)  # polling a server's state
+                time.sleep(_POLL_S)  # polling a server's state
         took = time.monotonic() - started
         self._console.print(f"[green]done[/] {name}: {escape(what)} [dim]{len(seen)} tasks, {took:.0f} s[/]")
         if state == "failed":
@@ -173,7 +175,7 @@ class Story:
             if woken:
                 return str(woken[-1]["dag_run_id"])
             self._stack.check()
-            time.sleep(0.3)  # polling a server's state
+            time.sleep(_POLL_S)  # polling a server's state
         raise StoryFailed("the monitor's request did not wake the retraining")
 
     @contextmanager
