@@ -70,6 +70,10 @@ class MonitorFailed(RetrainingError):
     """Raise when the monitor cannot compute what it is asked to watch. It is an alarm, never a quiet day."""
 
 
+class RegistryError(RetrainingError):
+    """Raise when MLflow answers, but refuses what was asked."""
+
+
 class LedgerError(RetrainingError):
     """Raise when the ledger lacks a record that must be there."""
 

@@ -22,7 +22,7 @@ from sklearn.pipeline import Pipeline
 
 from retraining.artifacts import ALLOWED_TYPES
 from retraining.environment import core_requirements
-from retraining.errors import Unavailable
+from retraining.errors import RegistryError, Unavailable
 from retraining.records import Snapshot
 from retraining.settings import Settings
 
@@ -141,7 +141,12 @@ class Registry:
                 if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
                     raise
             version = self._client.create_model_version(
-                model, model_uri, run_id, tags={**tags, "release": release_id}, await_creation_for=0
+                model,
+                model_uri,
+                run_id,
+                tags={**tags, "release": release_id},
+                await_creation_for=0,
+                model_id=model_uri.removeprefix("models:/"),  # a server asks for it, a local database does not
             )
         return int(version.version)
 
@@ -226,4 +231,6 @@ class Registry:
                     f"MLflow at {self._uri}: does not answer: {str(error).splitlines()[0][:200]}. "
                     "Nothing was promoted. Check MLFLOW_TRACKING_URI and the server."
                 ) from error
-            raise
+            raise RegistryError(
+                f"MLflow at {self._uri}: refused: {str(error).splitlines()[0][:300]}. Nothing was promoted."
+            ) from error

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import cache
+from typing import Annotated, Any
 
+from airflow.api_fastapi.auth.managers.base_auth_manager import BaseAuthManager
+from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from airflow.api_fastapi.auth.managers.models.resource_details import DagDetails
-from airflow.api_fastapi.core_api.security import AuthManagerDep, GetUserDep
-from fastapi import FastAPI, HTTPException
+from airflow.api_fastapi.core_api.security import GetUserDep, auth_manager_from_app
+from fastapi import Depends, FastAPI, HTTPException
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
@@ -20,6 +23,8 @@ from retraining.status import Status, status
 from retraining.workspace import Workspace
 from retraining_airflow.names import RETRAIN, dag_id
 
+Auth = Annotated[BaseAuthManager[Any], Depends(auth_manager_from_app)]
+
 _NEWEST_EVENTS = 200
 """Half a year of daily decisions; the command line shows all."""
 
@@ -29,16 +34,16 @@ def make_app() -> FastAPI:
     app = FastAPI(title="Models", docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.get("/models", response_class=HTMLResponse)
-    def models(user: GetUserDep, auth: AuthManagerDep) -> str:
+    def models(user: GetUserDep, auth: Auth) -> str:
         """List the models whose retraining the user may see."""
         work = Workspace(settings())
-        seen = [m for m in find_models(work.settings.models) if auth.is_authorized_dag(**_access(m), user=user)]
+        seen = [m for m in find_models(work.settings.models) if _may_see(auth, user, m)]
         return _render("models.html", rows=[_row(work, name) for name in seen])
 
     @app.get("/models/{model}", response_class=HTMLResponse)
-    def model(model: str, user: GetUserDep, auth: AuthManagerDep) -> str:
+    def model(model: str, user: GetUserDep, auth: Auth) -> str:
         """Show one model's state and history."""
-        if not auth.is_authorized_dag(**_access(model), user=user):
+        if not _may_see(auth, user, model):
             raise HTTPException(403, f"You may not see {dag_id(RETRAIN, model)}.")
         work = Workspace(settings())
         if model not in find_models(work.settings.models):
@@ -52,8 +57,8 @@ def make_app() -> FastAPI:
     return app
 
 
-def _access(model: str) -> dict[str, object]:
-    return {"method": "GET", "details": DagDetails(id=dag_id(RETRAIN, model))}
+def _may_see(auth: BaseAuthManager[Any], user: BaseUser, model: str) -> bool:
+    return auth.is_authorized_dag(method="GET", details=DagDetails(id=dag_id(RETRAIN, model)), user=user)
 
 
 def _row(work: Workspace, model: str) -> tuple[str, Status | None, str]:
