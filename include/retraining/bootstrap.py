@@ -60,4 +60,5 @@ def paired_difference(
     draws = sign * (resampled(metric, y, new, blocks, weights) - resampled(metric, y, old, blocks, weights))
     error = float(np.nanstd(draws, ddof=1))
     reach = float(stats.t.ppf(1 - alpha, n_blocks - 1)) * error
-    return Estimate(float(difference), error, float(difference - reach), float(difference + reach))
+    gain = float(difference) + 0.0  # -0.0, from turning a sign, would be shown as a loss
+    return Estimate(gain, error, gain - reach, gain + reach)

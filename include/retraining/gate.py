@@ -9,6 +9,9 @@ from retraining.records import Decision, Estimate, Evaluation, Verdict, digest_o
 from retraining.spec import Spec
 from retraining.windows import nominal
 
+_SAME = "the candidate predicts exactly as the champion does"
+"""The usual case of a refresh one holdout after the champion: same recipe, same training rows."""
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -132,7 +135,8 @@ def _against_champion(e: Evaluation, policy: Policy) -> Judgement:
     bar = -policy.margin if e.rule == "refresh" else 0.0
     if over.lower > bar:
         claim = f"not worse by {policy.margin:g}" if e.rule == "refresh" else "better"
-        return Judgement("promote", (beats, f"{e.rule}: {claim} at {_confidence(e)}: {figures}"))
+        same = (_SAME,) if over.value == over.standard_error == 0 else ()
+        return Judgement("promote", (beats, *same, f"{e.rule}: {claim} at {_confidence(e)}: {figures}"))
     hopeless = over.upper < (0.0 if e.rule == "refresh" else policy.margin)
     if hopeless:
         what = "worse than the champion" if over.upper < 0 else f"not better by as much as {policy.margin:g}"
