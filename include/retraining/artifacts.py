@@ -16,6 +16,7 @@ import skops.io
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
+from retraining import modelfile
 from retraining.errors import Damaged, TrainingFailed, shown
 from retraining.features import FeaturePlan, matrix
 from retraining.records import digest_of, from_dict, short, to_dict
@@ -46,9 +47,14 @@ ALLOWED_TYPES = frozenset(
         "sklearn._loss.loss.PinballLoss",
         "sklearn._loss.loss.HalfPoissonLoss",
         "sklearn._loss.loss.HalfGammaLoss",
+        "sklearn._loss.loss.HalfTweedieLossIdentity",
+        "sklearn.metrics._dist_metrics.EuclideanDistance64",
+        "sklearn.neighbors._kd_tree.KDTree",
+        "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+        "sklearn.tree._tree.Tree",
     }
 )
-"""Types beyond skops' own list that a model file may hold. They are scikit-learn's parts of a fitted model: data and
+"""Types beyond skops' own list that a model file may hold. They are scikit-learn's parts of a fitted model: arrays and
 compiled loss functions, none of which runs code when it is read (skops builds a partial only around a function that
 is itself on the list: here check_array, inside histogram gradient boosting). A file with any other type is refused
 unread."""
@@ -127,7 +133,7 @@ def predict(pipeline: Pipeline, task: str, rows: pd.DataFrame) -> NDArray[np.flo
 
 def save(store: Store, card: ModelCard, pipeline: Pipeline, smoke: pa.Table, reference: pa.Table | None = None) -> str:
     """Store a fitted model with its smoke rows and their outputs; return the digest it is stored under."""
-    data = skops.io.dumps(pipeline)
+    data = modelfile.dumps(pipeline)
     _refuse_foreign_types(data, f"{card.estimator} of {card.model}")
     outputs = predict(pipeline, card.task, matrix(smoke, card.plan, card.model))
     files = {

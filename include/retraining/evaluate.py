@@ -11,10 +11,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from retraining import artifacts, chunks, ingest
-from retraining.artifacts import StoredModel
+from retraining.artifacts import ModelCard, StoredModel
 from retraining.blocks import block_index, block_length
 from retraining.bootstrap import paired_difference
-from retraining.errors import Damaged
+from retraining.errors import Damaged, NotEnoughData, shown
 from retraining.metrics import Array, Metric, find_metric, resampled
 from retraining.plots import draw
 from retraining.records import Champion, Estimate, Evaluation, Snapshot, Trained, Window, digest_of, to_dict
@@ -139,6 +139,26 @@ def baseline_prediction(model: StoredModel, metric: Metric, n_rows: int) -> Arra
     return np.full(n_rows, prior[1]) if model.card.task == "binary" else np.tile(prior, (n_rows, 1))
 
 
+def aligned(outputs: Array, card: ModelCard, classes: tuple[Any, ...], where: str) -> Array:
+    """Return a champion's probabilities in the candidate's order of classes; a class it never saw has none.
+
+    Raises
+    ------
+    NotEnoughData
+        When a champion of two classes has others than the candidate, so that the two cannot be compared.
+    """
+    if card.classes == classes:
+        return outputs
+    if card.task != "multiclass":
+        raise NotEnoughData(
+            f"{where}: the champion's classes are {shown(card.classes)}, the candidate's {shown(classes)}. Did the "
+            "target change its meaning? Give the new target a model of its own."
+        )
+    index = {name: i for i, name in enumerate(card.classes)}
+    known = [outputs[:, index[name]] if name in index else np.zeros(len(outputs)) for name in classes]
+    return np.column_stack(known)
+
+
 def _judge(
     workspace: Workspace, frozen: FrozenSpec, trained: Trained, holdout: Snapshot, incumbent: StoredModel | None
 ) -> _Judged:
@@ -151,7 +171,7 @@ def _judge(
     return _Judged(
         data,
         candidate.predict(data.rows, where),
-        incumbent.predict(data.rows, where) if incumbent else None,
+        aligned(incumbent.predict(data.rows, where), incumbent.card, data.classes, where) if incumbent else None,
         baseline_prediction(candidate, metric, len(data.y)),
         block_index(data.times, holdout.window.start, block_length(frozen.spec.gate)),
     )
