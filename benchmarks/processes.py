@@ -74,7 +74,7 @@ def run(arguments: list[str], environment: Mapping[str, str]) -> Ended:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
     if process.returncode != 0:
-        raise RuntimeError(f"{' '.join(arguments)} failed: {errors[-2000:]}")
+        raise RuntimeError(f"{' '.join(arguments)} ended with {process.returncode}: {errors[-2000:]}")
     return Ended(output, time.perf_counter() - started, peak.bytes)
 
 
