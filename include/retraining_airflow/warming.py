@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from pathlib import Path
 
 _HEAVY = (
     "numpy",
@@ -40,7 +41,8 @@ def warm(argv: list[str] | None = None) -> bool:
     -------
     Whether anything was imported.
     """
-    words = sys.argv if argv is None else argv
+    # not sys.argv: while `python -m airflow` imports its package, that still starts with `-m`
+    words = sys.orig_argv if argv is None else argv
     wanted = os.environ.get("RETRAINING_WARM") == "1" and sys.platform.startswith("linux")
     if not wanted or not _runs_tasks(words):
         return False
@@ -52,4 +54,7 @@ def warm(argv: list[str] | None = None) -> bool:
 
 
 def _runs_tasks(words: list[str]) -> bool:
-    return "airflow" in " ".join(words[:1]) and ("scheduler" in words[1:2] or words[1:3] == ["celery", "worker"])
+    """Tell whether a command line is `airflow scheduler` or `airflow celery worker`, started by script or by `-m`."""
+    start = next((i for i, word in enumerate(words) if Path(word).name == "airflow"), None)
+    after = words[start + 1 :] if start is not None else []
+    return after[:1] == ["scheduler"] or after[:2] == ["celery", "worker"]
