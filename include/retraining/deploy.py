@@ -98,16 +98,24 @@ def sync_alias(workspace: Workspace, model: str, as_of: datetime) -> Alert | Non
         workspace.registry.set_alias(model, champion.version)
         workspace.ledger.add_alias(model, champion.sequence, champion.version)
         return None
-    alert = Alert(
-        model,
-        "alias moved",
-        as_of,
-        f"{model}: the alias champion in MLflow names version {found}, the ledger says version {champion.version}. "
-        f"Nothing was changed. Settle it: `registry restore {model}` puts the ledger's version back, "
-        f"`registry adopt {model}` makes version {found} the champion.",
-    )
+    alert = Alert(model, "alias moved", as_of, _alias_problem(workspace, champion, found))
     workspace.ledger.add_alert(alert)
     return alert
+
+
+def _alias_problem(workspace: Workspace, champion: Champion, found: int | None) -> str:
+    model, version = champion.model, champion.version
+    if not workspace.registry.version_exists(model, version):
+        return (
+            f"{model}: version {version}, the ledger's champion, was deleted in MLflow. Nothing was changed: scoring "
+            "and rollback read the release; the next promotion sets the alias again."
+        )
+    adopt = "" if found is None else f", `registry adopt {model}` makes version {found} the champion"
+    return (
+        f"{model}: the alias champion in MLflow names {f'version {found}' if found else 'no version'}, the ledger says "
+        f"version {version}. Nothing was changed. Settle it: `registry restore {model}` puts the ledger's version "
+        f"back{adopt}."
+    )
 
 
 def _expected(workspace: Workspace, champion: Champion) -> set[int | None]:

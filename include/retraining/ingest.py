@@ -262,7 +262,7 @@ def _columns(store: Store, newest: list[Chunk]) -> tuple[Column, ...]:
 def _read_all(store: Store, parts: tuple[Chunk, ...]) -> pa.Table:
     tables = [chunks.read(store, chunk) for chunk in parts]
     try:
-        return pa.concat_tables(tables, promote_options="permissive").combine_chunks()
+        return _typed(pa.concat_tables(tables, promote_options="permissive").combine_chunks())
     except pa.ArrowTypeError as error:
         retyped = _retyped(tables)
         days = ", ".join(f"{parts[i].start:%Y-%m-%d}" for i in retyped[1])
@@ -270,6 +270,12 @@ def _read_all(store: Store, parts: tuple[Chunk, ...]) -> pa.Table:
             f"column {shown(retyped[0])} changes its type inside the window ({days}, chunk "
             f"{short(parts[retyped[1][0]].id)}). Cast it in the query."
         ) from error
+
+
+def _typed(table: pa.Table) -> pa.Table:
+    """Make columns without a single value numbers: they have no type of their own, and a join takes none without."""
+    fields = [f.with_type(pa.float64()) if pa.types.is_null(f.type) else f for f in table.schema]
+    return table.cast(pa.schema(fields))
 
 
 def _retyped(tables: list[pa.Table]) -> tuple[list[str], list[int]]:

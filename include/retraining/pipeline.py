@@ -104,9 +104,15 @@ def train(workspace: Workspace, admission: Admission, ingested: Ingested) -> Tra
 
 
 def evaluate(workspace: Workspace, admission: Admission, ingested: Ingested, trained: Trained) -> Evaluation:
-    """Judge the candidate on the holdout; the result is reused as long as its inputs are the same."""
+    """Judge the candidate on the holdout; the result is reused as long as its inputs are the same.
+
+    A deployment that was killed before it set the registry's alias is completed first, and an alias that was moved by
+    hand is reported: this is the first stage after which the run may end without a deployment of its own.
+    """
+    from retraining.deploy import sync_alias
     from retraining.evaluate import evaluate as judge
 
+    sync_alias(workspace, admission.model, admission.as_of)
     holdout = ingested.holdout
     champion = _champion(workspace, admission)
     frozen = workspace.frozen(admission.spec_id)

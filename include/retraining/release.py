@@ -42,7 +42,8 @@ def release(
         When the verdict does not allow it, or the refit flips too many of its candidate's predictions.
     """
     if verdict.decision != "promote" or verdict.dry_run:
-        raise DeployRefused(f"{frozen.model}: verdict {short(verdict.id)} is {verdict.decision}; nothing is released.")
+        what = "a dry run" if verdict.dry_run else verdict.decision
+        raise DeployRefused(f"{frozen.model}: verdict {short(verdict.id)} is {what}; nothing is released.")
     bound = workspace.ledger.release_of(verdict.id)
     if bound is not None:
         return bound

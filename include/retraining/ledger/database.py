@@ -37,18 +37,24 @@ def open_engine(url: str) -> Engine:
         raise RequestError(
             "RETRAINING_LEDGER is not a SQLAlchemy URL, for example sqlite:////path/ledger.db"
         ) from error
-    if parsed.get_backend_name() == "sqlite" and parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(parsed, pool_pre_ping=True)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_immediate)
     try:
+        if engine.dialect.name == "sqlite" and parsed.database:
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         _upgrade(engine)
-    except OperationalError as error:
-        shown = parsed.render_as_string(hide_password=True)
-        raise Unavailable(f"ledger {shown}: cannot be opened: {error.orig}. Check RETRAINING_LEDGER.") from error
+    except (OperationalError, OSError) as error:
+        shown, cause = parsed.render_as_string(hide_password=True), getattr(error, "orig", error)
+        text = f"ledger {shown}: cannot be opened: {first_line(cause)}. Check RETRAINING_LEDGER and the database."
+        raise Unavailable(text) from error
     return engine
+
+
+def first_line(error: object) -> str:
+    """Return what a driver said without its advice on further lines."""
+    return str(error).strip().splitlines()[0].rstrip(".")
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:

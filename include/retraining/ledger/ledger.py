@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from retraining.errors import Unavailable
 from retraining.ledger import tables as t
-from retraining.ledger.database import open_engine
+from retraining.ledger.database import first_line, open_engine
 from retraining.records import (
     Alert,
     Champion,
@@ -317,7 +317,7 @@ class Ledger:
             with self._engine.begin() as connection:
                 yield connection
         except OperationalError as error:
-            raise Unavailable(f"ledger {self._engine.url}: {error.orig}. Nothing was recorded.") from error
+            raise Unavailable(f"ledger {self._engine.url}: {first_line(error.orig)}. Nothing was recorded.") from error
 
     def _add(self, table: Table, **row: Any) -> bool:
         try:

@@ -1,0 +1,531 @@
+"""What must not be promoted is refused, what was changed by hand is reported, and nothing is lost or half done."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from retraining import pipeline
+from retraining.admission import admit
+from retraining.deploy import adopt_alias, deploy, restore_alias, rollback
+from retraining.errors import (
+    Damaged,
+    DeployRefused,
+    NotEnoughData,
+    RequestError,
+    RetrainingError,
+    SourceError,
+    Unavailable,
+    ValidationFailed,
+)
+from retraining.operations import reconcile
+from retraining.records import Champion, Verdict, digest_of
+from retraining.store import sha256
+from retraining.workspace import Workspace
+from tests.support.parse import ROOT
+from tests.support.tiny import N_DAYS, NAME, day, environ, retrain, rows, rows_of, tiny, write_csv
+
+FIRST = day(40)
+"""The as-of time of the first champion that the fixtures make."""
+SECOND = day(48)
+"""The as-of time of a second retraining; its holdout is days 40 to 46, all newer than the first champion."""
+BY = "person"
+
+
+def live(workspace: Workspace) -> tuple[list[int], int | None]:
+    """Return the sequences of the champion history, and the version MLflow's alias names."""
+    return [c.sequence for c in workspace.ledger.champions(NAME)], workspace.registry.alias(NAME)
+
+
+def versions(workspace: Workspace) -> list[int]:
+    """Return the model versions in MLflow."""
+    client = MlflowClient(workspace.settings.mlflow, workspace.settings.mlflow)
+    return sorted(int(v.version) for v in client.search_model_versions(f"name = '{NAME}'"))
+
+
+def promoted(workspace: Workspace, as_of: datetime = SECOND) -> Champion:
+    """Retrain, and return the new champion."""
+    result = retrain(workspace, as_of)
+    assert result.deployment is not None and result.deployment.outcome == "deployed", result.text
+    found = workspace.ledger.champion(NAME)
+    assert found is not None
+    return found
+
+
+def judged(workspace: Workspace, *, dry_run: bool = False, as_of: datetime = SECOND) -> tuple[Verdict, Any]:
+    """Run a retraining up to its verdict; return it with a function that makes the release."""
+    frozen = workspace.spec(NAME)
+    admission = admit(workspace, frozen, as_of=as_of, fallback=as_of, trigger="person", reason="", dry_run=dry_run)
+    ingested = pipeline.ingest_for_training(workspace, admission)
+    trained = pipeline.train(workspace, admission, ingested)
+    verdict = pipeline.gate(workspace, admission, pipeline.evaluate(workspace, admission, ingested, trained))
+    return verdict, lambda: pipeline.release(workspace, admission, ingested, trained, verdict)
+
+
+def source_of(workspace: Workspace) -> Path:
+    return workspace.settings.models / f"{NAME}.csv"
+
+
+# --- the gate -----------------------------------------------------------------------------------------------------
+
+
+def test_a_worse_candidate_is_rejected_and_the_champion_stays(champion: Workspace) -> None:
+    spoiled = lambda number: rows_of(number, signal=-2.0 if number < 40 else 2.0)  # noqa: E731
+    write_csv(source_of(champion), rows(range(11, N_DAYS), spoiled))  # what the next candidate learns is wrong
+    workspace = forgetful(champion)
+    result = retrain(workspace, SECOND)
+    assert result.verdict is not None and result.verdict.decision == "reject"
+    assert result.deployment is None
+    assert "worse than the champion" in result.text or "not better than a model without features" in result.text
+    assert result.verdict.would_change
+    assert live(workspace) == ([1], 1) and versions(workspace) == [1]
+
+
+def forgetful(workspace: Workspace) -> Workspace:
+    """Forget what was read, so that a changed file is seen outside the look-back too."""
+    with sqlite3.connect(workspace.settings.ledger.removeprefix("sqlite:///")) as connection:
+        connection.execute("delete from readings")
+    return Workspace(workspace.settings)
+
+
+def test_a_holdout_with_keys_the_champion_was_trained_on_is_rejected(champion: Workspace) -> None:
+    frame = rows(range(N_DAYS))
+    again = frame["time"].between(day(40), day(47))
+    frame.loc[again, "id"] = frame.loc[frame["time"].between(day(30), day(37)), "id"].to_numpy()
+    write_csv(source_of(champion), frame)
+    result = retrain(champion, SECOND)
+    assert result.verdict is not None and result.verdict.decision == "reject"
+    assert "holdout rows were in the training data of the candidate or the champion" in result.text
+    assert result.verdict.evaluation.leaked_rows >= 280
+    assert live(champion) == ([1], 1)
+
+
+def test_an_as_of_before_the_champions_is_superseded(champion: Workspace) -> None:
+    result = retrain(champion, day(39))
+    assert result.verdict is not None and result.verdict.decision == "superseded"
+    assert result.deployment is None
+    assert "as of 2024-02-09 00:00, the champion as of 2024-02-10 00:00" in result.text
+    assert live(champion) == ([1], 1)
+
+
+def test_too_few_rows_for_a_holdout_name_the_earliest_time_that_can_decide(champion: Workspace) -> None:
+    result = retrain(champion, day(42))  # two new days: 80 rows, 200 are needed
+    assert result.verdict is not None and result.verdict.decision == "inconclusive"
+    assert "the holdout has 80 rows in 8 blocks; it takes 200 rows and 20 blocks" in result.text
+    assert any("a run as of 2024-02-17 00:00 UTC or later" in change for change in result.verdict.would_change)
+    assert live(champion) == ([1], 1)
+
+
+def test_nothing_new_is_a_green_verdict(champion: Workspace) -> None:
+    result = retrain(champion, day(40))
+    assert result.verdict is not None and result.verdict.decision == "nothing_new"
+    assert live(champion) == ([1], 1)
+
+
+# --- deploy: what has no verdict is not deployed ------------------------------------------------------------------
+
+
+def test_deploy_refuses_a_verdict_that_is_not_in_the_ledger(champion: Workspace) -> None:
+    verdict, make = judged(champion)
+    release = make()
+    missing = replace(verdict, id="0" * 64)
+    with pytest.raises(DeployRefused, match="there is no verdict 00000000 in the ledger. The champion stays"):
+        deploy(champion, missing, release.id, wait_for_approval=False, by=BY)
+    assert live(champion) == ([1], 1) and versions(champion) == [1]
+
+
+def test_a_dry_run_makes_no_release_and_deploy_refuses_its_verdict(champion: Workspace) -> None:
+    verdict, make = judged(champion, dry_run=True)
+    assert verdict.decision == "promote"
+    with pytest.raises(DeployRefused, match="dry run"):
+        make()
+    first = champion.ledger.champion(NAME)
+    assert first is not None
+    with pytest.raises(DeployRefused, match="is a dry run, not a promotion. The champion stays"):
+        deploy(champion, verdict, first.release_id, wait_for_approval=False, by=BY)
+    assert live(champion) == ([1], 1)
+
+
+def test_deploy_refuses_a_verdict_that_was_altered_on_the_way(champion: Workspace) -> None:
+    verdict, make = judged(champion)
+    release = make()
+    better = replace(verdict, evaluation=replace(verdict.evaluation, candidate=0.999))
+    with pytest.raises(DeployRefused, match="is not what the gate recorded"):
+        deploy(champion, better, release.id, wait_for_approval=False, by=BY)
+
+
+def test_deploy_refuses_a_verdict_that_was_altered_in_the_ledger(champion: Workspace) -> None:
+    verdict, make = judged(champion)
+    release = make()
+    with sqlite3.connect(champion.settings.ledger.removeprefix("sqlite:///")) as connection:
+        (body,) = connection.execute("select body from verdicts where id = ?", (verdict.id,)).fetchone()
+        forged = json.loads(body)
+        forged["evaluation"]["holdout_id"] = digest_of("another holdout")
+        connection.execute("update verdicts set body = ? where id = ?", (json.dumps(forged), verdict.id))
+    found = pipeline.verdict_of(champion, verdict.id)
+    with pytest.raises(DeployRefused, match="is not what the gate recorded"):
+        deploy(champion, found, release.id, wait_for_approval=False, by=BY)
+    assert live(champion) == ([1], 1)
+
+
+def test_deploy_refuses_another_release_than_the_verdicts_own(champion: Workspace) -> None:
+    verdict, make = judged(champion)
+    make()
+    first = champion.ledger.champion(NAME)
+    assert first is not None
+    with pytest.raises(DeployRefused, match=f"release {first.release_id[:8]} is not the one verdict {verdict.id[:8]}"):
+        deploy(champion, verdict, first.release_id, wait_for_approval=False, by=BY)
+
+
+# --- a release that was tampered with -----------------------------------------------------------------------------
+
+
+def release_folder(workspace: Workspace, release_id: str) -> Path:
+    return workspace.settings.home / "store" / "releases" / release_id
+
+
+def test_a_changed_file_in_a_release_is_refused_by_a_fresh_process(champion: Workspace) -> None:
+    verdict, make = judged(champion)
+    release = make()
+    file = release_folder(champion, release.id) / "model.skops"
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    with pytest.raises(DeployRefused, match="preflight failed: .*model.skops was altered or truncated"):
+        deploy(champion, verdict, release.id, wait_for_approval=False, by=BY)
+    assert live(champion) == ([1], 1) and versions(champion) == [1]
+
+
+@pytest.mark.usefixtures("quick_preflight")
+def test_a_file_exchanged_together_with_the_manifest_is_refused(champion: Workspace) -> None:
+    verdict, make = judged(champion)
+    release = make()
+    first = champion.ledger.champion(NAME)
+    assert first is not None
+    folder = release_folder(champion, release.id)
+    foreign = (release_folder(champion, first.release_id) / "model.skops").read_bytes()
+    (folder / "model.skops").write_bytes(foreign)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "model.skops": sha256(foreign)}))
+    with pytest.raises(Damaged, match="its manifest was altered"):
+        deploy(champion, verdict, release.id, wait_for_approval=False, by=BY)
+    assert live(champion) == ([1], 1) and versions(champion) == [1]
+
+
+def test_scoring_refuses_a_champion_that_was_tampered_with(champion: Workspace) -> None:
+    first = champion.ledger.champion(NAME)
+    assert first is not None
+    file = release_folder(champion, first.release_id) / "meta.json"
+    file.write_text(file.read_text().replace('"seed": 0', '"seed": 1'))
+    with pytest.raises(Damaged, match=r"meta.json was altered or truncated .* Restore it from a backup"):
+        pipeline.score(champion, champion.spec(NAME), day(42))
+
+
+# --- the registry -------------------------------------------------------------------------------------------------
+
+
+def client_of(workspace: Workspace) -> MlflowClient:
+    return MlflowClient(workspace.settings.mlflow, workspace.settings.mlflow)
+
+
+@pytest.fixture
+def two_champions(champion: Workspace, quick_preflight: list[str]) -> Workspace:
+    """An installation with a second champion."""
+    assert promoted(champion).sequence == 2
+    assert live(champion) == ([1, 2], 2)
+    return champion
+
+
+def test_an_alias_moved_by_hand_is_reported_and_left_alone(two_champions: Workspace) -> None:
+    client_of(two_champions).set_registered_model_alias(NAME, "champion", "1")
+    text = reconcile(two_champions, NAME, SECOND)
+    assert "the alias champion in MLflow names version 1, the ledger says version 2. Nothing was changed." in text
+    assert f"registry restore {NAME}" in text and f"registry adopt {NAME}" in text
+    assert live(two_champions) == ([1, 2], 1)
+    assert [a.message for a in two_champions.ledger.alerts(NAME)] == [text]
+
+
+def test_the_next_retraining_reports_an_alias_moved_by_hand(two_champions: Workspace) -> None:
+    client_of(two_champions).set_registered_model_alias(NAME, "champion", "1")
+    assert retrain(two_champions, SECOND).verdict is not None
+    assert [a.kind for a in two_champions.ledger.alerts(NAME)] == ["alias moved"]
+    assert live(two_champions) == ([1, 2], 1)
+
+
+def test_restore_puts_the_ledgers_version_back(two_champions: Workspace) -> None:
+    client_of(two_champions).set_registered_model_alias(NAME, "champion", "1")
+    assert restore_alias(two_champions, NAME).sequence == 2
+    assert live(two_champions) == ([1, 2], 2)
+    assert "agree on version 2" in reconcile(two_champions, NAME, SECOND)
+
+
+def test_adopt_makes_the_version_that_the_alias_names_the_champion(two_champions: Workspace) -> None:
+    client_of(two_champions).set_registered_model_alias(NAME, "champion", "1")
+    entry = adopt_alias(two_champions, NAME, BY, SECOND)
+    assert (entry.sequence, entry.version, entry.by) == (3, 1, BY)
+    assert live(two_champions) == ([1, 2, 3], 1)
+    assert adopt_alias(two_champions, NAME, BY, SECOND).sequence == 3  # doing it twice has no second effect
+    assert live(two_champions) == ([1, 2, 3], 1)
+
+
+def test_adopt_refuses_a_version_that_no_verdict_stands_behind(two_champions: Workspace) -> None:
+    client = client_of(two_champions)
+    one = client.get_model_version(NAME, "1")
+    client.create_model_version(NAME, one.source, one.run_id)
+    client.set_registered_model_alias(NAME, "champion", "3")
+    with pytest.raises(RequestError, match="version 3 was never a champion here, so no verdict stands behind it"):
+        adopt_alias(two_champions, NAME, BY, SECOND)
+    assert [c.sequence for c in two_champions.ledger.champions(NAME)] == [1, 2]
+
+
+def test_a_version_deleted_in_mlflow_does_no_harm(two_champions: Workspace) -> None:
+    for version in ("1", "2"):
+        client_of(two_champions).delete_model_version(NAME, version)
+    assert [s.n_rows for s in pipeline.score(two_champions, two_champions.spec(NAME), day(50))] == [40, 40, 40]
+    text = reconcile(two_champions, NAME, SECOND)
+    assert "version 2, the ledger's champion, was deleted in MLflow" in text and "the next promotion sets the alias again" in text
+    with pytest.raises(RequestError, match="version 2 was deleted in MLflow"):
+        restore_alias(two_champions, NAME)
+    entry = rollback(two_champions, NAME, None, BY, "too late", day(50))
+    assert (entry.sequence, entry.version) == (3, 1)
+    assert live(two_champions) == ([1, 2, 3], None)
+    assert promoted(two_champions, day(58)).sequence == 4
+    assert live(two_champions) == ([1, 2, 3, 4], 3)
+
+
+@pytest.mark.usefixtures("quick_preflight")
+def test_rollback_and_a_rollback_of_it(two_champions: Workspace) -> None:
+    first, second = two_champions.ledger.champions(NAME)
+    back = rollback(two_champions, NAME, None, BY, "it predicts nonsense", day(49))
+    assert (back.sequence, back.release_id, back.version, back.kind) == (3, first.release_id, 1, "rollback")
+    assert "it predicts nonsense" in back.reason
+    assert live(two_champions) == ([1, 2, 3], 1)
+    forth = rollback(two_champions, NAME, None, BY, "it did not", day(49))
+    assert (forth.sequence, forth.release_id, forth.version) == (4, second.release_id, 2)
+    assert live(two_champions) == ([1, 2, 3, 4], 2)
+    assert rollback(two_champions, NAME, 2, BY, "again", day(49)).sequence == 4  # it is the champion already
+
+
+def test_rollback_to_a_damaged_release_is_refused(two_champions: Workspace) -> None:
+    first = two_champions.ledger.champions(NAME)[0]
+    (release_folder(two_champions, first.release_id) / "model.skops").unlink()
+    with pytest.raises(Damaged, match="model.skops is missing"):
+        rollback(two_champions, NAME, None, BY, "it predicts nonsense", day(49))
+    assert live(two_champions) == ([1, 2], 2)
+
+
+def test_rollback_without_an_earlier_champion_is_a_wrong_request(champion: Workspace) -> None:
+    with pytest.raises(RequestError, match="the champion is the first one; there is nothing to go back to"):
+        rollback(champion, NAME, None, BY, "why not", day(49))
+    with pytest.raises(RequestError, match="there is no entry 7; it has 1 to 1"):
+        rollback(champion, NAME, 7, BY, "why not", day(49))
+
+
+# --- two at once, and a YAML edited meanwhile ---------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_of_two_retrainings_at_once_one_version_goes_live(champion: Workspace, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "retraining", "run", NAME, "--json", "--as-of"]
+    env = {**os.environ, **environ(champion.settings), "PYTHONWARNINGS": "ignore"}
+    times = [SECOND, day(49)]
+    running = [
+        subprocess.Popen(
+            [*command, when.isoformat()], cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for when in times
+    ]
+    answers = [process.communicate(timeout=500) for process in running]
+    assert [process.returncode for process in running] == [0, 0], answers
+    ends = [json.loads(out) for out, _ in answers]
+    outcomes = sorted(e["deployment"]["outcome"] if e["deployment"] else e["verdict"]["decision"] for e in ends)
+    history, alias = live(Workspace(champion.settings))
+    assert outcomes in (["deployed", "superseded"], ["deployed", "nothing_new"], ["deployed", "inconclusive"]), ends
+    assert history == [1, 2]
+    assert alias == champion.ledger.champions(NAME)[-1].version
+
+
+@pytest.mark.usefixtures("quick_preflight")
+def test_of_two_runs_judged_against_the_same_champion_the_second_is_superseded(champion: Workspace) -> None:
+    verdict, make = judged(champion)
+    later_verdict, make_later = judged(champion, as_of=day(49))
+    release, later = make(), make_later()
+    assert deploy(champion, verdict, release.id, wait_for_approval=False, by=BY).outcome == "deployed"
+    lost = deploy(champion, later_verdict, later.id, wait_for_approval=False, by=BY)
+    assert lost.outcome == "superseded" and "another run replaced the champion" in lost.detail
+    assert live(champion) == ([1, 2], 2) and versions(champion) == [1, 2]
+
+
+def test_the_insert_decides_when_both_saw_the_same_champion(champion: Workspace, monkeypatch: Any) -> None:
+    verdict, make = judged(champion)
+    later_verdict, make_later = judged(champion, as_of=day(49))
+    release, later = make(), make_later()
+
+    def slow_preflight(store: Any, release_id: str) -> float:
+        monkeypatch.setattr("retraining.deploy.preflight", lambda *_: 0.0)
+        deploy(Workspace(champion.settings), later_verdict, later.id, wait_for_approval=False, by=BY)
+        return 0.0
+
+    monkeypatch.setattr("retraining.deploy.preflight", slow_preflight)
+    assert deploy(champion, verdict, release.id, wait_for_approval=False, by=BY).outcome == "superseded"
+    history, alias = live(champion)
+    assert history == [1, 2] and alias == champion.ledger.champions(NAME)[-1].version
+    assert champion.ledger.champions(NAME)[-1].verdict_id == later_verdict.id
+
+
+def test_a_yaml_edited_under_way_does_not_change_the_run(champion: Workspace) -> None:
+    frozen = champion.spec(NAME)
+    admission = admit(champion, frozen, as_of=SECOND, fallback=SECOND, trigger="person", reason="edited", dry_run=True)
+    path = champion.settings.models / f"{NAME}.yaml"
+    path.write_text(path.read_text().replace("holdout: 7d", "holdout: 1d").replace("min_rows: 200", "min_rows: 5000"))
+    result = pipeline.retrain(Workspace(champion.settings), admission)
+    assert result.verdict is not None and result.verdict.decision == "promote"
+    assert result.verdict.evaluation.n_rows == 280
+    assert result.verdict.evaluation.spec_id == frozen.id
+    path.write_text("nonsense: [")
+    assert pipeline.retrain(Workspace(champion.settings), admission).verdict == result.verdict
+
+
+# --- services that do not answer ----------------------------------------------------------------------------------
+
+
+def test_mlflow_that_does_not_answer_is_unavailable(champion: Workspace) -> None:
+    workspace = Workspace(replace(champion.settings, mlflow="http://127.0.0.1:9"))  # nobody listens on port 9
+    with pytest.raises(Unavailable, match="MLflow at http://127.0.0.1:9: does not answer") as caught:
+        retrain(workspace, SECOND)
+    assert "Nothing was promoted. Check MLFLOW_TRACKING_URI" in str(caught.value)
+    assert live(champion) == ([1], 1)
+    assert [v.decision for v in champion.ledger.verdicts(NAME)] == ["promote"]
+
+
+def test_mlflow_going_away_before_deploy_promotes_nothing(champion: Workspace, quick_preflight: list[str]) -> None:
+    verdict, make = judged(champion)
+    release = make()
+    workspace = Workspace(replace(champion.settings, mlflow="http://127.0.0.1:9"))
+    with pytest.raises(Unavailable, match="MLflow at"):
+        deploy(workspace, verdict, release.id, wait_for_approval=False, by=BY)
+    assert live(champion) == ([1], 1)
+    assert deploy(champion, verdict, release.id, wait_for_approval=False, by=BY).outcome == "deployed"
+    assert live(champion) == ([1, 2], 2)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["sqlite:////proc/no/such/folder/ledger.db", "postgresql+psycopg2://nobody:secret@127.0.0.1:9/ledger"],
+    ids=["sqlite", "postgresql"],
+)
+def test_a_ledger_that_does_not_answer_is_unavailable(champion: Workspace, url: str) -> None:
+    workspace = Workspace(replace(champion.settings, ledger=url))
+    with pytest.raises(Unavailable, match=r"ledger .*cannot be opened.*Check RETRAINING_LEDGER") as caught:
+        retrain(workspace, SECOND)
+    assert "secret" not in str(caught.value)
+    assert live(champion) == ([1], 1)
+
+
+def test_a_ledger_that_goes_away_is_unavailable(champion: Workspace) -> None:
+    verdict, make = judged(champion)
+    release = make()
+    path = Path(champion.settings.ledger.removeprefix("sqlite:///"))
+    champion.ledger.close()
+    for file in path.parent.glob("ledger.db*"):
+        file.unlink()
+    path.mkdir()
+    with pytest.raises(Unavailable, match="ledger sqlite:.*Nothing was recorded"):
+        deploy(champion, verdict, release.id, wait_for_approval=False, by=BY)
+    assert champion.registry.alias(NAME) == 1 and versions(champion) == [1]
+
+
+# --- data that cannot be learnt from, and sources that cannot be read ---------------------------------------------
+
+
+def refused(workspace: Workspace, error: type[RetrainingError], as_of: datetime = FIRST) -> str:
+    """Retrain, and return the error's text: nothing may have been promoted or judged, nothing half written."""
+    with pytest.raises(error) as caught:
+        retrain(workspace, as_of)
+    assert workspace.ledger.champions(NAME) == [] and workspace.ledger.verdicts(NAME) == []
+    assert list(workspace.settings.home.rglob("*.tmp")) == []
+    return str(caught.value)
+
+
+def test_a_missing_source(tmp_path: Path) -> None:
+    workspace = tiny(tmp_path)
+    source_of(workspace).unlink()
+    text = refused(workspace, SourceError)
+    assert "tiny.csv: there is no such file. Check data.source.files." in text
+
+
+def test_a_source_without_rows_in_the_window(tmp_path: Path) -> None:
+    text = refused(tiny(tmp_path, rows(range(100, 110))), NotEnoughData)
+    assert "tiny: the source has no rows in 2024-01-05 to 2024-02-02 UTC. Check the source and the as-of time." in text
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "missing column"),
+        (b"id,time,x1,x2,kind,cost,y\n", "tiny"),
+        (bytes(range(256)) * 50, "tiny.csv"),
+        (b"id,time,x1\n1,2024-01-08T00:00:00Z,0.5\n", "y"),
+    ],
+    ids=["empty", "header only", "corrupt", "columns missing"],
+)
+def test_a_source_that_cannot_be_used(tmp_path: Path, content: bytes, words: str) -> None:
+    workspace = tiny(tmp_path)
+    source_of(workspace).write_bytes(content)
+    text = refused(workspace, RetrainingError)
+    assert words in text and len(text) < 1000
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda f: f.assign(id="same"), "keys appear more than once"),
+        (lambda f: f.assign(x1="text"), "schema of x1: failed: holds string, not numbers"),
+        (lambda f: f.drop(columns="x2"), "missing column x2"),
+        (lambda f: f.drop(columns="cost"), "cost"),
+        (lambda f: f.assign(x1=-99.0), "x1: expect_column_values_to_be_between(min_value=-50"),
+        (lambda f: f.assign(time=None), "time"),
+        (lambda f: f.assign(y=1), "the target has one class only (1.0); nothing can be learnt."),
+        (lambda f: f.assign(y=None), "of the mature rows have no label, more than data.max_unlabelled"),
+        (lambda f: f.assign(y=f["y"].where(f["time"] < day(35))), "of the mature rows have no label"),
+        (lambda f: f[f["time"] > day(30)], "labelled rows; at least 200 are needed"),
+    ],
+    ids=[
+        "doubled key",
+        "text in a number column",
+        "feature missing",
+        "outcome missing",
+        "failed check",
+        "no times",
+        "one class",
+        "no label",
+        "no label in the holdout",
+        "too few rows",
+    ],
+)
+def test_data_that_cannot_be_learnt_from(tmp_path: Path, change: Any, words: str) -> None:
+    text = refused(tiny(tmp_path, change(rows(range(N_DAYS)))), RetrainingError)
+    assert words in text and len(text) < 1000
+
+
+def test_labels_that_are_not_final_yet_are_not_there(tmp_path: Path) -> None:
+    workspace = tiny(tmp_path, changes={"data": {"label_delay": "45d"}})
+    assert "the source has no rows in" in refused(workspace, NotEnoughData)
+
+
+def test_the_same_retraining_succeeds_once_the_source_is_mended(tmp_path: Path) -> None:
+    frame = rows(range(N_DAYS))
+    workspace = tiny(tmp_path, frame.assign(x1=-99.0))
+    refused(workspace, ValidationFailed)
+    write_csv(source_of(workspace), frame)
+    workspace = forgetful(workspace)
+    assert retrain(workspace, FIRST, dry_run=True).verdict is not None
