@@ -24,9 +24,10 @@ from retraining.records import Column
 from retraining.spec import Spec
 
 _MAX_CATEGORIES = 250
-"""Histogram gradient boosting takes at most 255 categories; rarer ones share one."""
+"""Histogram gradient boosting takes at most 255 categories; rarer ones count as missing."""
+_NO_CATEGORY = "(none is frequent)"
 _MIN_FREQUENCY = 20
-"""A one-hot column needs some rows to learn from; rarer categories share one."""
+"""A category needs some rows to be learnt from; rarer ones count as missing."""
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,32 @@ def find_estimator(path: str) -> type[BaseEstimator]:
     return found
 
 
-def make_model(path: str, params: Mapping[str, Any], plan: FeaturePlan, seed: int) -> Pipeline:
+def frequent_categories(rows: pd.DataFrame, plan: FeaturePlan) -> list[list[str]]:
+    """Return the categories that training rows have often enough to learn from, per categorical column, sorted.
+
+    Counting here takes a tenth of the time that the encoders take to count objects one by one.
+    """
+    found = []
+    for name in plan.categorical:
+        counts = rows[name].value_counts()
+        often = sorted(counts.index[counts >= _MIN_FREQUENCY], key=lambda c: (-counts[c], c))[:_MAX_CATEGORIES]
+        found.append(sorted(often) or [_NO_CATEGORY])
+    return found
+
+
+def make_model(
+    path: str,
+    params: Mapping[str, Any],
+    plan: FeaturePlan,
+    seed: int,
+    categories: list[list[str]] | None = None,
+) -> Pipeline:
     """Return an unfitted pipeline of preprocessing and estimator.
+
+    Parameters
+    ----------
+    categories
+        What `frequent_categories` found; any other value counts as missing. Without it, every value is a category.
 
     Estimators that take missing values natively get numbers as they are and categories as codes; all others get
     imputed and scaled numbers and one-hot categories. The seed is set where the estimator has one.
@@ -130,16 +155,17 @@ def make_model(path: str, params: Mapping[str, Any], plan: FeaturePlan, seed: in
     native = get_tags(cls()).input_tags.allow_nan
     if native and "categorical_features" in known:
         values.setdefault("categorical_features", list(range(len(plan.categorical))))
-    encode = _native_encoding(plan) if native else _linear_encoding(plan)
+    seen: Any = "auto" if categories is None else categories
+    encode = _native_encoding(plan, seen) if native else _linear_encoding(plan, seen)
     return make_pipeline(encode, cls(**values))
 
 
-def _native_encoding(plan: FeaturePlan) -> ColumnTransformer:
+def _native_encoding(plan: FeaturePlan, categories: Any) -> ColumnTransformer:
     codes = OrdinalEncoder(
+        categories=categories,
         handle_unknown="use_encoded_value",
         unknown_value=np.nan,
         encoded_missing_value=np.nan,
-        max_categories=_MAX_CATEGORIES,
     )
     # Scaling changes nothing for a tree; it keeps the numbers' missing values, and, unlike "passthrough", is stored
     # without a reference to a Python function.
@@ -147,9 +173,9 @@ def _native_encoding(plan: FeaturePlan) -> ColumnTransformer:
     return ColumnTransformer([part for part in parts if part[2]])
 
 
-def _linear_encoding(plan: FeaturePlan) -> ColumnTransformer:
+def _linear_encoding(plan: FeaturePlan, categories: Any) -> ColumnTransformer:
     # A column that is empty in the whole training window is kept as zeros, so that the matrix keeps its shape.
     numbers = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
-    classes = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=_MIN_FREQUENCY)
+    classes = OneHotEncoder(categories=categories, handle_unknown="ignore")
     parts = [("categorical", classes, list(plan.categorical)), ("numeric", numbers, list(plan.numeric))]
     return ColumnTransformer([part for part in parts if part[2]])

@@ -17,7 +17,7 @@ from retraining.blocks import block_index, block_length
 from retraining.bootstrap import paired_difference
 from retraining.environment import environment_id
 from retraining.errors import NotEnoughData, TrainingFailed, shown
-from retraining.features import FeaturePlan, make_model, matrix, plan_features
+from retraining.features import FeaturePlan, frequent_categories, make_model, matrix, plan_features
 from retraining.metrics import Metric, find_metric, value
 from retraining.records import CandidateScore, Snapshot, Trained, digest_of, short
 from retraining.registry import Registry
@@ -145,7 +145,7 @@ def fit(frozen: FrozenSpec, estimator: str, params: dict[str, Any], plan: Featur
     TrainingFailed
         With the estimator, its parameters and what it said.
     """
-    model = make_model(estimator, params, plan, frozen.spec.training.seed)
+    model = make_model(estimator, params, plan, frozen.spec.training.seed, frequent_categories(x, plan))
     try:
         return model.fit(x, y)
     except (ValueError, TypeError, ArithmeticError, MemoryError) as error:
