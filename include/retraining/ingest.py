@@ -125,7 +125,15 @@ def read_manifest(store: Store, snapshot_id: str) -> Snapshot:
 
 
 def load(store: Store, manifest: Snapshot, data: Data) -> pa.Table:
-    """Return a snapshot's rows by time and key, features joined with labels; every chunk's digest is checked."""
+    """Return a snapshot's rows by time and key, features joined with labels; every chunk's digest is checked.
+
+    Raises
+    ------
+    NotEnoughData
+        When the snapshot has no rows.
+    """
+    if not manifest.features:
+        raise NotEnoughData(f"{manifest.model}, {manifest.describe()}: there are no rows.")
     rows = _read_all(store, manifest.features)
     if manifest.labels:
         rows = rows.join(_read_all(store, manifest.labels), keys=list(data.key), join_type="left outer")

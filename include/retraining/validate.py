@@ -77,7 +77,11 @@ def _checked(
     found, n_reused = ([], 0) if problems else _row_results(store, ledger, frozen, snapshot, suite)
     problems += found
     checks = frozen.spec.checks
-    if whole and checks.window and not any(p.outcome == "not evaluated" or p.check == "schema" for p in problems):
+    if (
+        whole
+        and checks.window
+        and not any(p.outcome == "not evaluated" or p.check in ("schema", "row count") for p in problems)
+    ):
         problems += _window_problems(store, frozen, snapshot)
     n_checks = 2 + len(checks.rows) + (len(checks.window) if whole else 0)
     return Validation(snapshot.id, suite, n_checks, snapshot.n_rows, n_reused, tuple(problems))
@@ -109,6 +113,8 @@ def explain(model: str, snapshot: Snapshot, validation: Validation) -> str:
 
 
 def _schema_problems(frozen: FrozenSpec, snapshot: Snapshot) -> Iterator[CheckResult]:
+    if snapshot.n_rows == 0:  # an empty frame passes almost every check
+        yield CheckResult("row count", "critical", "failed", "there are no rows", None)
     there = {c.name: c.type for c in snapshot.columns}
     features = frozen.spec.features
     missing = [c for c in (*features.numeric, *features.categorical) if c not in there]

@@ -1,0 +1,94 @@
+"""One tiny loop, run once: its stages and the records they made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from retraining import pipeline, score
+from retraining.admission import admit
+from retraining.workspace import Workspace
+from tests.support.tiny import NAME, day, tiny
+
+AS_OF, SCORED = day(40), day(41)
+
+Stage = Callable[[Workspace, dict[str, Any]], Any]
+STAGES: dict[str, Stage] = {
+    "admit": lambda w, _: admit(
+        w, w.spec(NAME), as_of=AS_OF, fallback=AS_OF, trigger="person", reason="", dry_run=False
+    ),
+    "ingest": lambda w, r: pipeline.ingest_for_training(w, r["admit"]),
+    "validate": lambda w, r: pipeline.validate_for_training(w, r["admit"], r["ingest"]),
+    "train": lambda w, r: pipeline.train(w, r["admit"], r["ingest"]),
+    "evaluate": lambda w, r: pipeline.evaluate(w, r["admit"], r["ingest"], r["train"]),
+    "gate": lambda w, r: pipeline.gate(w, r["admit"], r["evaluate"]),
+    "release": lambda w, r: pipeline.release(w, r["admit"], r["ingest"], r["train"], r["gate"]),
+    "deploy": lambda w, r: pipeline.deploy(w, r["gate"], r["release"].id, by="gate"),
+    "pin": lambda w, _: score.pin_champion(w, NAME),
+    "predict": lambda w, r: score.predict(
+        w, w.spec(NAME), r["pin"], score.windows_to_score(w, w.spec(NAME), r["pin"], SCORED) or _windows(r), SCORED
+    ),
+    "publish": lambda w, r: score.publish(w, r["predict"]),
+    "measure": lambda w, _: pipeline.measure(w, w.spec(NAME), SCORED),
+    "decide": lambda w, r: pipeline.decide(w, w.spec(NAME), r["measure"]),
+}
+"""Every stage in order, with the outputs of those before it. A new stage gets the whole contract by being listed."""
+
+
+def _windows(results: dict[str, Any]) -> list[Any]:
+    """A batch that was published is predicted again for the same windows."""
+    return [record.window for record in results["predict"]]
+
+
+@dataclass(frozen=True)
+class Loop:
+    """An installation in which every stage has run, and what each stage gave."""
+
+    workspace: Workspace
+    results: dict[str, Any]
+
+    def effects(self) -> dict[str, Any]:
+        """Return everything a stage can have an effect on: store, ledger and MLflow."""
+        home = self.workspace.settings.home
+        store = {
+            str(p.relative_to(home)): p.stat().st_mtime_ns for p in home.joinpath("store").rglob("*") if p.is_file()
+        }
+        return {
+            "store": store,
+            **_rows(self.workspace.settings.ledger),
+            "mlflow": _rows(self.workspace.settings.mlflow),
+        }
+
+
+def _rows(url: str) -> dict[str, Any]:
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        tables = connection.execute(text("select name from sqlite_master where type = 'table'")).scalars().all()
+        counts = {f"{name} rows": connection.execute(text(f"select count(*) from {name}")).scalar() for name in tables}
+    engine.dispose()
+    return counts
+
+
+@pytest.fixture(scope="session")
+def loop(tmp_path_factory: pytest.TempPathFactory) -> Loop:
+    """Run the whole loop once, with a real preflight."""
+    workspace = tiny(tmp_path_factory.mktemp("loop"))
+    results: dict[str, Any] = {}
+    for name, stage in STAGES.items():
+        results[name] = stage(workspace, results)
+    assert results["deploy"].outcome == "deployed"
+    return Loop(workspace, results)
+
+
+@pytest.fixture
+def nothing(tmp_path: Path) -> Workspace:
+    """An installation whose source has no rows."""
+    workspace = tiny(tmp_path)
+    path = workspace.settings.models / f"{NAME}.csv"
+    path.write_text(path.read_text().splitlines()[0] + "\n")
+    return workspace
