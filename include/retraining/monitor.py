@@ -71,9 +71,13 @@ def measure(workspace: Workspace, frozen: FrozenSpec, as_of: datetime, *, html: 
         raise MonitorFailed(f"{frozen.model}: has no champion, so there is nothing to watch. Run the retrain first.")
     watch = _collect(workspace, frozen, champion, as_of)
     calibration = calibrate(workspace, frozen, watch.model)
-    scores = _report(workspace, frozen, watch, calibration, as_of)
+    columns = _columns_with_values(frozen, watch)
+    report = _evidently(watch, columns, calibration)
+    prefix = f"reports/monitor/{frozen.model}/{as_of:%Y-%m-%dT%H%M}"
+    scores = _scores(workspace, frozen, report, columns, f"{prefix}.json")
     drift = tuple(_judge_column(frozen.spec.monitor, watch.model, calibration, c, s) for c, s in scores.items())
-    report_key = _keep_html(workspace, frozen, watch, calibration, as_of, html or any(d.drifted for d in drift))
+    wanted = html or any(d.drifted for d in drift)
+    report_key = _keep_html(workspace, report, f"{prefix}.html") if wanted else None
     changes, note, n_labels = performance.compare(workspace, frozen, champion, as_of)
     return workspace.ledger.add_measurement(
         Measurement(
@@ -164,16 +168,18 @@ def _collect(workspace: Workspace, frozen: FrozenSpec, champion: Champion, as_of
     return Watch(model, plan, model.drift_reference(), current, window)
 
 
-def _report(
-    workspace: Workspace, frozen: FrozenSpec, watch: Watch, calibration: Calibration, as_of: datetime
-) -> dict[str, float]:
-    """Run Evidently on the columns that have values, keep its JSON, and return the score per column."""
+def _columns_with_values(frozen: FrozenSpec, watch: Watch) -> list[str]:
+    """Return the columns Evidently can compare; it fails on an empty one, which is a matter of health."""
     columns = [c for c in watched_columns(frozen, watch.model.card.plan) if _has_values(watch, c)]
     if not columns:
         raise MonitorFailed(f"{frozen.model}: no watched column has a value in {watch.window}.")
-    snapshot = _evidently(watch, columns, calibration)
-    found = json.loads(snapshot.json())
-    workspace.store.write_json_once(f"{_report_prefix(frozen, as_of)}.json", found)
+    return columns
+
+
+def _scores(workspace: Workspace, frozen: FrozenSpec, report: Any, columns: list[str], key: str) -> dict[str, float]:
+    """Keep Evidently's JSON and return the score per column."""
+    found = json.loads(report.json())
+    workspace.store.write_json_once(key, found)
     scores = {m["config"]["column"]: float(m["value"]) for m in found["metrics"] if m["config"].get("column")}
     missing = sorted(set(columns) - set(scores))
     if missing:
@@ -181,21 +187,10 @@ def _report(
     return scores
 
 
-def _keep_html(
-    workspace: Workspace, frozen: FrozenSpec, watch: Watch, calibration: Calibration, as_of: datetime, wanted: bool
-) -> str | None:
-    """Keep Evidently's page (4 MB) on days with an alarm and on request only."""
-    if not wanted:
-        return None
-    columns = [c for c in watched_columns(frozen, watch.model.card.plan) if _has_values(watch, c)]
-    page = _evidently(watch, columns, calibration).get_html_str(as_iframe=False)
-    key = f"{_report_prefix(frozen, as_of)}.html"
-    workspace.store.write_once(key, page.encode())
+def _keep_html(workspace: Workspace, report: Any, key: str) -> str:
+    """Keep Evidently's page, 4 MB: on days with an alarm and on request only."""
+    workspace.store.write_once(key, report.get_html_str(as_iframe=False).encode())
     return key
-
-
-def _report_prefix(frozen: FrozenSpec, as_of: datetime) -> str:
-    return f"reports/monitor/{frozen.model}/{as_of:%Y-%m-%dT%H%M}"
 
 
 def _evidently(watch: Watch, columns: list[str], calibration: Calibration) -> Any:

@@ -88,11 +88,11 @@ def verdict_of(workspace: Workspace, verdict_id: str) -> Verdict:
 
 
 def validate_for_training(workspace: Workspace, admission: Admission, ingested: Ingested) -> Validation:
-    """Check the rows of the whole refit window (training and holdout); each chunk is checked once."""
-    from retraining.validate import validate
+    """Check every row of the training and holdout windows once, and the refit window, which holds both, as a whole."""
+    from retraining.validate import validate, validate_rows
 
     frozen = workspace.frozen(admission.spec_id)
-    validate(workspace.store, workspace.ledger, frozen, ingested.train)
+    validate_rows(workspace.store, workspace.ledger, frozen, ingested.train)
     return validate(workspace.store, workspace.ledger, frozen, ingested.refit)
 
 
