@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import os
 import platform
+import signal
 import sys
 import tempfile
 from pathlib import Path
+from types import FrameType
 
 from rich.console import Console
 from rich.table import Table
@@ -27,6 +29,8 @@ def main(names: list[str]) -> int:
         print(f"there is no measurement {', '.join(unknown)}. There is: {', '.join(NAMES)}.", file=sys.stderr)
         return 2
     quiet()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)  # leave by the front door, so that what was started is ended
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_IN_PIPES)
     found: list[tuple[str, Figure]] = []
     for name in names or NAMES:
@@ -36,6 +40,10 @@ def main(names: list[str]) -> int:
                 found.append((name, figure))
     console.print(_table(found))
     return 0
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
 
 
 def _table(found: list[tuple[str, Figure]]) -> Table:

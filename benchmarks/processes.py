@@ -17,8 +17,8 @@ from typing import Any
 import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
-THREADS = 2
-"""Threads per numerical library: two programs with more thrash on two cores."""
+THREADS = 1
+"""Threads per numerical library, a task's default: programs with more thrash when they share the cores."""
 _POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _SAMPLE_S = 0.1
 """How often memory is looked at: the peaks of a retraining last for seconds."""
