@@ -1,63 +1,119 @@
-"""Installations to work on: one with a first champion is made once, and restored for each test that wants it."""
+"""Installations to work on: each state is reached once, kept, and restored for every test that starts from it."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from retraining import artifacts
+from retraining import artifacts, pipeline
+from retraining.admission import admit
+from retraining.records import Release, Verdict
 from retraining.store import Store
 from retraining.workspace import Workspace
-from tests.support.tiny import day, retrain, settings_in, tiny
+from tests.support.tiny import NAME, day, retrain, settings_in, tiny
 
-FIRST = day(40)
-"""The as-of time of the first champion; its cut-off is day 39."""
+FIRST, SECOND = day(40), day(48)
+"""As-of times of the first champion (cut-off: day 39) and of a second retraining (holdout: days 40 to 46)."""
+
+States = Callable[[str, Path], Workspace]
 
 
 @dataclass(frozen=True)
-class Template:
-    """Where the installation lives, and the copy it is restored from: paths are part of a spec, so it does not move."""
+class Released:
+    """An installation with a champion and a challenger that was judged and released, not deployed."""
 
-    folder: Path
-    backup: Path
+    workspace: Workspace
+    verdict: Verdict
+    release: Release
+
+
+def _quick(store: Store, release_id: str) -> float:
+    """Do what preflight does, in this process: a fresh one takes seconds."""
+    files = artifacts.read_files(store, release_id)
+    return artifacts.compare_with_expected(artifacts.from_files(release_id, files), files)
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    """An installation whose model `tiny` has its first champion, deployed after a real preflight."""
+def states(tmp_path_factory: pytest.TempPathFactory) -> States:
+    """Return a function that restores a state: `new`, `champion`, `released` or `two champions`.
+
+    Paths are part of a spec, so every state lives in the same folder. MLflow's database is a new copy each time: its
+    client keeps the files it once opened.
+    """
     folder = tmp_path_factory.mktemp("installation")
-    workspace = tiny(folder)
-    result = retrain(workspace, FIRST)
-    assert result.deployment is not None and result.deployment.outcome == "deployed", result.text
-    workspace.ledger.close()
-    backup = folder.with_name(f"{folder.name}-backup")
-    shutil.copytree(folder, backup)
-    return Template(folder, backup)
+    kept = tmp_path_factory.mktemp("states")
+
+    def keep(name: str, workspace: Workspace) -> None:
+        workspace.ledger.close()
+        shutil.copytree(folder, kept / name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        workspace = tiny(folder)
+        assert workspace.registry.alias(NAME) is None and workspace.ledger.champion(NAME) is None
+        keep("new", workspace)
+        result = retrain(workspace, FIRST)  # with a real preflight
+        assert result.deployment is not None and result.deployment.outcome == "deployed", result.text
+        keep("champion", workspace)
+        patch.setattr("retraining.deploy.preflight", _quick)
+        verdict, release = judge_and_release(workspace)
+        keep("released", workspace)
+        assert pipeline.deploy(workspace, verdict, release.id, by="gate").outcome == "deployed"
+        keep("two champions", workspace)
+
+    def restore(name: str, own: Path) -> Workspace:
+        shutil.rmtree(folder, ignore_errors=True)  # SQLite removes files of its own as connections close
+        shutil.copytree(kept / name, folder, dirs_exist_ok=True)
+        settings = settings_in(folder)
+        for file in settings.home.glob("mlflow.db*"):
+            shutil.copy(file, own / file.name)
+        return Workspace(replace(settings, mlflow=f"sqlite:///{own / 'mlflow.db'}"))
+
+    return restore
+
+
+def judge_and_release(workspace: Workspace) -> tuple[Verdict, Release]:
+    """Run a retraining as of `SECOND` up to its release."""
+    frozen = workspace.spec(NAME)
+    admission = admit(workspace, frozen, as_of=SECOND, fallback=SECOND, trigger="person", reason="", dry_run=False)
+    ingested = pipeline.ingest_for_training(workspace, admission)
+    trained = pipeline.train(workspace, admission, ingested)
+    verdict = pipeline.gate(workspace, admission, pipeline.evaluate(workspace, admission, ingested, trained))
+    return verdict, pipeline.release(workspace, admission, ingested, trained, verdict)
 
 
 @pytest.fixture
-def champion(template: Template, tmp_path: Path) -> Workspace:
-    """The installation with a first champion; MLflow's database is a new copy, because its client keeps it open."""
-    shutil.rmtree(template.folder, ignore_errors=True)  # SQLite removes files of its own as connections close
-    shutil.copytree(template.backup, template.folder)
-    settings = settings_in(template.folder)
-    for file in settings.home.glob("mlflow.db*"):
-        shutil.copy(file, tmp_path / file.name)
-    return Workspace(replace(settings, mlflow=f"sqlite:///{tmp_path / 'mlflow.db'}"))
+def new(states: States, tmp_path: Path) -> Workspace:
+    """An installation that never ran; its databases are there, because making them takes seconds."""
+    return states("new", tmp_path)
 
 
 @pytest.fixture
-def quick_preflight(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Run preflight's check in this process, because a fresh one takes seconds; return the releases it saw."""
-    checked: list[str] = []
+def champion(states: States, tmp_path: Path) -> Workspace:
+    """An installation with a first champion."""
+    return states("champion", tmp_path)
 
-    def check(store: Store, release_id: str) -> float:
-        checked.append(release_id)
-        files = artifacts.read_files(store, release_id)
-        return artifacts.compare_with_expected(artifacts.from_files(release_id, files), files)
 
-    monkeypatch.setattr("retraining.deploy.preflight", check)
-    return checked
+@pytest.fixture
+def released(states: States, tmp_path: Path) -> Released:
+    """An installation with a first champion and a released challenger."""
+    workspace = states("released", tmp_path)
+    verdict = workspace.ledger.verdicts(NAME)[-1]
+    release = workspace.ledger.release_of(verdict.id)
+    assert release is not None
+    return Released(workspace, verdict, release)
+
+
+@pytest.fixture
+def two_champions(states: States, tmp_path: Path) -> Workspace:
+    """An installation with a second champion."""
+    return states("two champions", tmp_path)
+
+
+@pytest.fixture
+def quick_preflight(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run preflight's check in this process."""
+    monkeypatch.setattr("retraining.deploy.preflight", _quick)

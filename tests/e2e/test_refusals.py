@@ -28,18 +28,18 @@ from retraining.errors import (
     Unavailable,
     ValidationFailed,
 )
+from retraining.gate import verdict_id
 from retraining.operations import reconcile
-from retraining.records import Champion, Verdict, digest_of
+from retraining.records import Champion, Release, Verdict, digest_of
 from retraining.store import sha256
 from retraining.workspace import Workspace
+from tests.e2e.conftest import FIRST, SECOND, Released
 from tests.support.parse import ROOT
 from tests.support.tiny import N_DAYS, NAME, day, environ, retrain, rows, rows_of, tiny, write_csv
 
-FIRST = day(40)
-"""The as-of time of the first champion that the fixtures make."""
-SECOND = day(48)
-"""The as-of time of a second retraining; its holdout is days 40 to 46, all newer than the first champion."""
 BY = "person"
+NOBODY = "http://127.0.0.1:9"
+"""An address at which nobody listens."""
 
 
 def live(workspace: Workspace) -> tuple[list[int], int | None]:
@@ -60,16 +60,6 @@ def promoted(workspace: Workspace, as_of: datetime = SECOND) -> Champion:
     found = workspace.ledger.champion(NAME)
     assert found is not None
     return found
-
-
-def judged(workspace: Workspace, *, dry_run: bool = False, as_of: datetime = SECOND) -> tuple[Verdict, Any]:
-    """Run a retraining up to its verdict; return it with a function that makes the release."""
-    frozen = workspace.spec(NAME)
-    admission = admit(workspace, frozen, as_of=as_of, fallback=as_of, trigger="person", reason="", dry_run=dry_run)
-    ingested = pipeline.ingest_for_training(workspace, admission)
-    trained = pipeline.train(workspace, admission, ingested)
-    verdict = pipeline.gate(workspace, admission, pipeline.evaluate(workspace, admission, ingested, trained))
-    return verdict, lambda: pipeline.release(workspace, admission, ingested, trained, verdict)
 
 
 def source_of(workspace: Workspace) -> Path:
@@ -93,7 +83,7 @@ def test_a_worse_candidate_is_rejected_and_the_champion_stays(champion: Workspac
 
 def forgetful(workspace: Workspace) -> Workspace:
     """Forget what was read, so that a changed file is seen outside the look-back too."""
-    with sqlite3.connect(workspace.settings.ledger.removeprefix("sqlite:///")) as connection:
+    with sqlite3.connect(ledger_file(workspace)) as connection:
         connection.execute("delete from readings")
     return Workspace(workspace.settings)
 
@@ -135,89 +125,90 @@ def test_nothing_new_is_a_green_verdict(champion: Workspace) -> None:
 # --- deploy: what has no verdict is not deployed ------------------------------------------------------------------
 
 
-def test_deploy_refuses_a_verdict_that_is_not_in_the_ledger(champion: Workspace) -> None:
-    verdict, make = judged(champion)
-    release = make()
-    missing = replace(verdict, id="0" * 64)
-    with pytest.raises(DeployRefused, match="there is no verdict 00000000 in the ledger. The champion stays"):
-        deploy(champion, missing, release.id, wait_for_approval=False, by=BY)
-    assert live(champion) == ([1], 1) and versions(champion) == [1]
+def refuses(r: Released, verdict: Verdict, release_id: str, words: str) -> None:
+    """Deploy, and see it refused: champion history, alias and model versions are what they were."""
+    with pytest.raises(DeployRefused, match=words):
+        deploy(r.workspace, verdict, release_id, wait_for_approval=False, by=BY)
+    assert live(r.workspace) == ([1], 1) and versions(r.workspace) == [1]
+    assert r.workspace.ledger.outcome(verdict.id) is None
 
 
-def test_a_dry_run_makes_no_release_and_deploy_refuses_its_verdict(champion: Workspace) -> None:
-    verdict, make = judged(champion, dry_run=True)
-    assert verdict.decision == "promote"
-    with pytest.raises(DeployRefused, match="dry run"):
-        make()
-    first = champion.ledger.champion(NAME)
-    assert first is not None
-    with pytest.raises(DeployRefused, match="is a dry run, not a promotion. The champion stays"):
-        deploy(champion, verdict, first.release_id, wait_for_approval=False, by=BY)
-    assert live(champion) == ([1], 1)
+def test_deploy_refuses_a_verdict_that_is_not_in_the_ledger(released: Released) -> None:
+    missing = replace(released.verdict, id="0" * 64)
+    refuses(released, missing, released.release.id, "there is no verdict 00000000 in the ledger. The champion stays")
 
 
-def test_deploy_refuses_a_verdict_that_was_altered_on_the_way(champion: Workspace) -> None:
-    verdict, make = judged(champion)
-    release = make()
-    better = replace(verdict, evaluation=replace(verdict.evaluation, candidate=0.999))
-    with pytest.raises(DeployRefused, match="is not what the gate recorded"):
-        deploy(champion, better, release.id, wait_for_approval=False, by=BY)
+def test_deploy_refuses_a_verdict_that_was_altered_on_the_way(released: Released) -> None:
+    better = replace(released.verdict, evaluation=replace(released.verdict.evaluation, candidate=0.999))
+    refuses(released, better, released.release.id, "is not what the gate recorded")
 
 
-def test_deploy_refuses_a_verdict_that_was_altered_in_the_ledger(champion: Workspace) -> None:
-    verdict, make = judged(champion)
-    release = make()
-    with sqlite3.connect(champion.settings.ledger.removeprefix("sqlite:///")) as connection:
+def test_deploy_refuses_a_verdict_that_was_altered_in_the_ledger(released: Released) -> None:
+    workspace, verdict = released.workspace, released.verdict
+    with sqlite3.connect(ledger_file(workspace)) as connection:
         (body,) = connection.execute("select body from verdicts where id = ?", (verdict.id,)).fetchone()
         forged = json.loads(body)
         forged["evaluation"]["holdout_id"] = digest_of("another holdout")
         connection.execute("update verdicts set body = ? where id = ?", (json.dumps(forged), verdict.id))
-    found = pipeline.verdict_of(champion, verdict.id)
-    with pytest.raises(DeployRefused, match="is not what the gate recorded"):
-        deploy(champion, found, release.id, wait_for_approval=False, by=BY)
-    assert live(champion) == ([1], 1)
+    found = pipeline.verdict_of(workspace, verdict.id)
+    refuses(released, found, released.release.id, "is not what the gate recorded")
 
 
-def test_deploy_refuses_another_release_than_the_verdicts_own(champion: Workspace) -> None:
-    verdict, make = judged(champion)
-    make()
-    first = champion.ledger.champion(NAME)
-    assert first is not None
-    with pytest.raises(DeployRefused, match=f"release {first.release_id[:8]} is not the one verdict {verdict.id[:8]}"):
-        deploy(champion, verdict, first.release_id, wait_for_approval=False, by=BY)
+def test_deploy_refuses_another_release_than_the_verdicts_own(released: Released) -> None:
+    first = first_of(released.workspace)
+    words = f"release {first.release_id[:8]} is not the one verdict {released.verdict.id[:8]} is bound to"
+    refuses(released, released.verdict, first.release_id, words)
+
+
+def test_deploy_refuses_a_verdict_that_has_no_release(champion: Workspace) -> None:
+    verdict = champion.ledger.verdicts(NAME)[0]
+    with sqlite3.connect(ledger_file(champion)) as connection:
+        connection.execute("delete from releases")
+    with pytest.raises(DeployRefused, match=r"is bound to \(none\)"):
+        deploy(champion, verdict, first_of(champion).release_id, wait_for_approval=False, by=BY)
+
+
+def test_a_dry_run_makes_no_release_and_deploy_refuses_its_verdict(champion: Workspace) -> None:
+    result = retrain(champion, SECOND, dry_run=True)
+    assert result.verdict is not None and (result.verdict.decision, result.deployment) == ("promote", None)
+    assert champion.ledger.release_of(result.verdict.id) is None
+    with pytest.raises(DeployRefused, match="is a dry run, not a promotion. The champion stays"):
+        deploy(champion, result.verdict, first_of(champion).release_id, wait_for_approval=False, by=BY)
+    assert live(champion) == ([1], 1) and versions(champion) == [1]
 
 
 # --- a release that was tampered with -----------------------------------------------------------------------------
+
+
+def first_of(workspace: Workspace) -> Champion:
+    return workspace.ledger.champions(NAME)[0]
+
+
+def ledger_file(workspace: Workspace) -> str:
+    return workspace.settings.ledger.removeprefix("sqlite:///")
 
 
 def release_folder(workspace: Workspace, release_id: str) -> Path:
     return workspace.settings.home / "store" / "releases" / release_id
 
 
-def test_a_changed_file_in_a_release_is_refused_by_a_fresh_process(champion: Workspace) -> None:
-    verdict, make = judged(champion)
-    release = make()
-    file = release_folder(champion, release.id) / "model.skops"
+def test_a_changed_file_in_a_release_is_refused_by_a_fresh_process(released: Released) -> None:
+    file = release_folder(released.workspace, released.release.id) / "model.skops"
     file.write_bytes(file.read_bytes()[:-1] + b"x")
-    with pytest.raises(DeployRefused, match="preflight failed: .*model.skops was altered or truncated"):
-        deploy(champion, verdict, release.id, wait_for_approval=False, by=BY)
-    assert live(champion) == ([1], 1) and versions(champion) == [1]
+    words = "preflight failed: .*model.skops was altered or truncated.* The champion stays"
+    refuses(released, released.verdict, released.release.id, words)
 
 
-@pytest.mark.usefixtures("quick_preflight")
-def test_a_file_exchanged_together_with_the_manifest_is_refused(champion: Workspace) -> None:
-    verdict, make = judged(champion)
-    release = make()
-    first = champion.ledger.champion(NAME)
-    assert first is not None
-    folder = release_folder(champion, release.id)
-    foreign = (release_folder(champion, first.release_id) / "model.skops").read_bytes()
+def test_a_file_exchanged_together_with_the_manifest_is_refused(released: Released, quick_preflight: None) -> None:
+    workspace = released.workspace
+    folder = release_folder(workspace, released.release.id)
+    foreign = (release_folder(workspace, first_of(workspace).release_id) / "model.skops").read_bytes()
     (folder / "model.skops").write_bytes(foreign)
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps({**manifest, "model.skops": sha256(foreign)}))
     with pytest.raises(Damaged, match="its manifest was altered"):
-        deploy(champion, verdict, release.id, wait_for_approval=False, by=BY)
-    assert live(champion) == ([1], 1) and versions(champion) == [1]
+        deploy(workspace, released.verdict, released.release.id, wait_for_approval=False, by=BY)
+    assert live(workspace) == ([1], 1) and versions(workspace) == [1]
 
 
 def test_scoring_refuses_a_champion_that_was_tampered_with(champion: Workspace) -> None:
@@ -234,14 +225,6 @@ def test_scoring_refuses_a_champion_that_was_tampered_with(champion: Workspace) 
 
 def client_of(workspace: Workspace) -> MlflowClient:
     return MlflowClient(workspace.settings.mlflow, workspace.settings.mlflow)
-
-
-@pytest.fixture
-def two_champions(champion: Workspace, quick_preflight: list[str]) -> Workspace:
-    """An installation with a second champion."""
-    assert promoted(champion).sequence == 2
-    assert live(champion) == ([1, 2], 2)
-    return champion
 
 
 def test_an_alias_moved_by_hand_is_reported_and_left_alone(two_champions: Workspace) -> None:
@@ -267,7 +250,9 @@ def test_restore_puts_the_ledgers_version_back(two_champions: Workspace) -> None
     assert "agree on version 2" in reconcile(two_champions, NAME, SECOND)
 
 
-def test_adopt_makes_the_version_that_the_alias_names_the_champion(two_champions: Workspace) -> None:
+def test_adopt_makes_the_version_that_the_alias_names_the_champion(
+    two_champions: Workspace, quick_preflight: None
+) -> None:
     client_of(two_champions).set_registered_model_alias(NAME, "champion", "1")
     entry = adopt_alias(two_champions, NAME, BY, SECOND)
     assert (entry.sequence, entry.version, entry.by) == (3, 1, BY)
@@ -286,12 +271,13 @@ def test_adopt_refuses_a_version_that_no_verdict_stands_behind(two_champions: Wo
     assert [c.sequence for c in two_champions.ledger.champions(NAME)] == [1, 2]
 
 
-def test_a_version_deleted_in_mlflow_does_no_harm(two_champions: Workspace) -> None:
+def test_a_version_deleted_in_mlflow_does_no_harm(two_champions: Workspace, quick_preflight: None) -> None:
     for version in ("1", "2"):
         client_of(two_champions).delete_model_version(NAME, version)
     assert [s.n_rows for s in pipeline.score(two_champions, two_champions.spec(NAME), day(50))] == [40, 40, 40]
     text = reconcile(two_champions, NAME, SECOND)
-    assert "version 2, the ledger's champion, was deleted in MLflow" in text and "the next promotion sets the alias again" in text
+    assert "version 2, the ledger's champion, was deleted in MLflow" in text
+    assert "the next promotion sets the alias again" in text
     with pytest.raises(RequestError, match="version 2 was deleted in MLflow"):
         restore_alias(two_champions, NAME)
     entry = rollback(two_champions, NAME, None, BY, "too late", day(50))
@@ -301,8 +287,7 @@ def test_a_version_deleted_in_mlflow_does_no_harm(two_champions: Workspace) -> N
     assert live(two_champions) == ([1, 2, 3, 4], 3)
 
 
-@pytest.mark.usefixtures("quick_preflight")
-def test_rollback_and_a_rollback_of_it(two_champions: Workspace) -> None:
+def test_rollback_and_a_rollback_of_it(two_champions: Workspace, quick_preflight: None) -> None:
     first, second = two_champions.ledger.champions(NAME)
     back = rollback(two_champions, NAME, None, BY, "it predicts nonsense", day(49))
     assert (back.sequence, back.release_id, back.version, back.kind) == (3, first.release_id, 1, "rollback")
@@ -314,7 +299,7 @@ def test_rollback_and_a_rollback_of_it(two_champions: Workspace) -> None:
     assert rollback(two_champions, NAME, 2, BY, "again", day(49)).sequence == 4  # it is the champion already
 
 
-def test_rollback_to_a_damaged_release_is_refused(two_champions: Workspace) -> None:
+def test_rollback_to_a_damaged_release_is_refused(two_champions: Workspace, quick_preflight: None) -> None:
     first = two_champions.ledger.champions(NAME)[0]
     (release_folder(two_champions, first.release_id) / "model.skops").unlink()
     with pytest.raises(Damaged, match="model.skops is missing"):
@@ -354,32 +339,38 @@ def test_of_two_retrainings_at_once_one_version_goes_live(champion: Workspace, t
     assert alias == champion.ledger.champions(NAME)[-1].version
 
 
-@pytest.mark.usefixtures("quick_preflight")
-def test_of_two_runs_judged_against_the_same_champion_the_second_is_superseded(champion: Workspace) -> None:
-    verdict, make = judged(champion)
-    later_verdict, make_later = judged(champion, as_of=day(49))
-    release, later = make(), make_later()
-    assert deploy(champion, verdict, release.id, wait_for_approval=False, by=BY).outcome == "deployed"
-    lost = deploy(champion, later_verdict, later.id, wait_for_approval=False, by=BY)
-    assert lost.outcome == "superseded" and "another run replaced the champion" in lost.detail
-    assert live(champion) == ([1, 2], 2) and versions(champion) == [1, 2]
+def another(released: Released) -> tuple[Verdict, Release]:
+    """Judge and release the same challenger as of a day later, against the same champion."""
+    evaluation = replace(released.verdict.evaluation, as_of=day(49))
+    identity = verdict_id(evaluation, "promote", dry_run=False)
+    verdict = released.workspace.ledger.add_verdict(replace(released.verdict, id=identity, evaluation=evaluation), ())
+    return verdict, released.workspace.ledger.add_release(replace(released.release, verdict_id=verdict.id))
 
 
-def test_the_insert_decides_when_both_saw_the_same_champion(champion: Workspace, monkeypatch: Any) -> None:
-    verdict, make = judged(champion)
-    later_verdict, make_later = judged(champion, as_of=day(49))
-    release, later = make(), make_later()
+def test_of_two_runs_judged_against_the_same_champion_the_second_is_superseded(
+    released: Released, quick_preflight: None
+) -> None:
+    workspace, (verdict, release) = released.workspace, another(released)
+    assert deploy(workspace, released.verdict, released.release.id, wait_for_approval=False, by=BY).sequence == 2
+    for _ in range(2):
+        lost = deploy(workspace, verdict, release.id, wait_for_approval=False, by=BY)
+        assert lost.outcome == "superseded" and "another run replaced the champion" in lost.detail
+    assert live(workspace) == ([1, 2], 2) and versions(workspace) == [1, 2]
 
-    def slow_preflight(store: Any, release_id: str) -> float:
+
+def test_the_insert_decides_when_both_runs_saw_the_same_champion(released: Released, monkeypatch: Any) -> None:
+    workspace, (verdict, release) = released.workspace, another(released)
+
+    def overtaken(store: Any, release_id: str) -> float:
         monkeypatch.setattr("retraining.deploy.preflight", lambda *_: 0.0)
-        deploy(Workspace(champion.settings), later_verdict, later.id, wait_for_approval=False, by=BY)
+        deploy(Workspace(workspace.settings), verdict, release.id, wait_for_approval=False, by=BY)
         return 0.0
 
-    monkeypatch.setattr("retraining.deploy.preflight", slow_preflight)
-    assert deploy(champion, verdict, release.id, wait_for_approval=False, by=BY).outcome == "superseded"
-    history, alias = live(champion)
-    assert history == [1, 2] and alias == champion.ledger.champions(NAME)[-1].version
-    assert champion.ledger.champions(NAME)[-1].verdict_id == later_verdict.id
+    monkeypatch.setattr("retraining.deploy.preflight", overtaken)
+    lost = deploy(workspace, released.verdict, released.release.id, wait_for_approval=False, by=BY)
+    assert lost.outcome == "superseded"
+    assert live(workspace) == ([1, 2], workspace.ledger.champions(NAME)[-1].version)
+    assert workspace.ledger.champions(NAME)[-1].verdict_id == verdict.id
 
 
 def test_a_yaml_edited_under_way_does_not_change_the_run(champion: Workspace) -> None:
@@ -399,7 +390,7 @@ def test_a_yaml_edited_under_way_does_not_change_the_run(champion: Workspace) ->
 
 
 def test_mlflow_that_does_not_answer_is_unavailable(champion: Workspace) -> None:
-    workspace = Workspace(replace(champion.settings, mlflow="http://127.0.0.1:9"))  # nobody listens on port 9
+    workspace = Workspace(replace(champion.settings, mlflow=NOBODY))
     with pytest.raises(Unavailable, match="MLflow at http://127.0.0.1:9: does not answer") as caught:
         retrain(workspace, SECOND)
     assert "Nothing was promoted. Check MLFLOW_TRACKING_URI" in str(caught.value)
@@ -407,15 +398,14 @@ def test_mlflow_that_does_not_answer_is_unavailable(champion: Workspace) -> None
     assert [v.decision for v in champion.ledger.verdicts(NAME)] == ["promote"]
 
 
-def test_mlflow_going_away_before_deploy_promotes_nothing(champion: Workspace, quick_preflight: list[str]) -> None:
-    verdict, make = judged(champion)
-    release = make()
-    workspace = Workspace(replace(champion.settings, mlflow="http://127.0.0.1:9"))
+def test_mlflow_going_away_before_deploy_promotes_nothing(released: Released, quick_preflight: None) -> None:
+    workspace, verdict, release = released.workspace, released.verdict, released.release
+    gone = Workspace(replace(workspace.settings, mlflow=NOBODY))
     with pytest.raises(Unavailable, match="MLflow at"):
-        deploy(workspace, verdict, release.id, wait_for_approval=False, by=BY)
-    assert live(champion) == ([1], 1)
-    assert deploy(champion, verdict, release.id, wait_for_approval=False, by=BY).outcome == "deployed"
-    assert live(champion) == ([1, 2], 2)
+        deploy(gone, verdict, release.id, wait_for_approval=False, by=BY)
+    assert live(workspace) == ([1], 1)
+    assert deploy(workspace, verdict, release.id, wait_for_approval=False, by=BY).outcome == "deployed"
+    assert live(workspace) == ([1, 2], 2)
 
 
 @pytest.mark.parametrize(
@@ -431,17 +421,17 @@ def test_a_ledger_that_does_not_answer_is_unavailable(champion: Workspace, url: 
     assert live(champion) == ([1], 1)
 
 
-def test_a_ledger_that_goes_away_is_unavailable(champion: Workspace) -> None:
-    verdict, make = judged(champion)
-    release = make()
-    path = Path(champion.settings.ledger.removeprefix("sqlite:///"))
-    champion.ledger.close()
+def test_a_ledger_that_goes_away_is_unavailable(released: Released) -> None:
+    workspace = released.workspace
+    assert workspace.ledger.champion(NAME) is not None
+    workspace.ledger.close()
+    path = Path(ledger_file(workspace))
     for file in path.parent.glob("ledger.db*"):
         file.unlink()
     path.mkdir()
     with pytest.raises(Unavailable, match="ledger sqlite:.*Nothing was recorded"):
-        deploy(champion, verdict, release.id, wait_for_approval=False, by=BY)
-    assert champion.registry.alias(NAME) == 1 and versions(champion) == [1]
+        deploy(workspace, released.verdict, released.release.id, wait_for_approval=False, by=BY)
+    assert workspace.registry.alias(NAME) == 1 and versions(workspace) == [1]
 
 
 # --- data that cannot be learnt from, and sources that cannot be read ---------------------------------------------
@@ -496,7 +486,6 @@ def test_a_source_that_cannot_be_used(tmp_path: Path, content: bytes, words: str
         (lambda f: f.assign(time=None), "time"),
         (lambda f: f.assign(y=1), "the target has one class only (1.0); nothing can be learnt."),
         (lambda f: f.assign(y=None), "of the mature rows have no label, more than data.max_unlabelled"),
-        (lambda f: f.assign(y=f["y"].where(f["time"] < day(35))), "of the mature rows have no label"),
         (lambda f: f[f["time"] > day(30)], "labelled rows; at least 200 are needed"),
     ],
     ids=[
@@ -508,7 +497,6 @@ def test_a_source_that_cannot_be_used(tmp_path: Path, content: bytes, words: str
         "no times",
         "one class",
         "no label",
-        "no label in the holdout",
         "too few rows",
     ],
 )
@@ -522,10 +510,29 @@ def test_labels_that_are_not_final_yet_are_not_there(tmp_path: Path) -> None:
     assert "the source has no rows in" in refused(workspace, NotEnoughData)
 
 
-def test_the_same_retraining_succeeds_once_the_source_is_mended(tmp_path: Path) -> None:
+def test_a_holdout_without_labels(champion: Workspace) -> None:
     frame = rows(range(N_DAYS))
-    workspace = tiny(tmp_path, frame.assign(x1=-99.0))
-    refused(workspace, ValidationFailed)
-    write_csv(source_of(workspace), frame)
-    workspace = forgetful(workspace)
-    assert retrain(workspace, FIRST, dry_run=True).verdict is not None
+    write_csv(source_of(champion), frame.assign(y=frame["y"].where(frame["time"] < day(40))))
+    with pytest.raises(NotEnoughData, match=r"100.0% of the mature rows have no label, more than data.max_unlabelled"):
+        retrain(champion, SECOND)
+    assert live(champion) == ([1], 1) and len(champion.ledger.verdicts(NAME)) == 1
+
+
+def test_a_mended_source_is_read_again_by_the_same_run(champion: Workspace) -> None:
+    good = source_of(champion).read_bytes()
+    source_of(champion).write_bytes(bytes(range(256)) * 50)
+    with pytest.raises(SourceError):
+        retrain(champion, SECOND)
+    source_of(champion).write_bytes(good)
+    result = retrain(champion, SECOND, dry_run=True)
+    assert result.verdict is not None and result.verdict.decision == "promote"
+
+
+def test_a_day_that_failed_a_check_is_read_again_by_the_next_days_run(champion: Workspace) -> None:
+    good = rows(range(N_DAYS))
+    write_csv(source_of(champion), good.assign(x1=good["x1"].where(good["time"] < day(46), -99.0)))
+    with pytest.raises(ValidationFailed, match=r"x1: expect_column_values_to_be_between\(min_value=-50"):
+        retrain(champion, SECOND)
+    write_csv(source_of(champion), good)
+    later = retrain(champion, day(49), dry_run=True)  # its look-back reaches the mended day
+    assert later.verdict is not None and later.verdict.decision == "promote"

@@ -1,0 +1,99 @@
+"""A retraining that is killed at any point, and run again, comes to exactly what one run comes to."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+from mlflow import MlflowClient
+
+from retraining.workspace import Workspace
+from tests.e2e.conftest import FIRST
+from tests.support.parse import ROOT
+from tests.support.tiny import NAME, environ
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+STAGES = {
+    "ingest": "ingest_for_training",
+    "validate": "validate_for_training",
+    "train": "train",
+    "evaluate": "evaluate",
+    "gate": "gate",
+    "release": "release",
+    "deploy": "deploy",
+}
+INSIDE = {
+    "ingest, chunks stored and not yet known": ("before", "retraining.ledger.ledger:Ledger.add_readings"),
+    "train, a run is open": ("before", "retraining.train:_best_setting"),
+    "release, the model is not logged": ("before", "retraining.registry:Registry.log_model"),
+    "release, not bound to its verdict": ("before", "retraining.ledger.ledger:Ledger.add_release"),
+    "deploy, after preflight": ("after", "retraining.deploy:preflight"),
+    "deploy, registered and not in the ledger": ("after", "retraining.deploy:_register"),
+    "deploy, in the ledger and without alias": ("after", "retraining.ledger.ledger:Ledger.move_champion"),
+    "deploy, alias set and not noted": ("after", "retraining.registry:Registry.set_alias"),
+}
+
+
+def run(workspace: Workspace, *prefix: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m retraining run`, or something in its place, in a process of its own."""
+    command = [sys.executable, "-m", *(prefix or ("retraining",)), "run", NAME, "--as-of", FIRST.isoformat()]
+    env = {**os.environ, **environ(workspace.settings), "PYTHONWARNINGS": "ignore"}
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=400)
+
+
+def killed(workspace: Workspace, moment: str, where: str) -> None:
+    done = run(workspace, "tests.support.killed", moment, where)
+    assert done.returncode == -signal.SIGKILL, f"{where} was never called: {done.stdout}{done.stderr}"
+
+
+def count(workspace: Workspace, table: str) -> int:
+    with sqlite3.connect(workspace.settings.ledger.removeprefix("sqlite:///")) as connection:
+        return int(connection.execute(f"select count(*) from {table}").fetchone()[0])
+
+
+def run_states(workspace: Workspace) -> list[str]:
+    """Return the states of all MLflow runs."""
+    client = MlflowClient(workspace.settings.mlflow, workspace.settings.mlflow)
+    experiments = [e.experiment_id for e in client.search_experiments()]
+    return sorted(r.info.status for r in client.search_runs(experiments))
+
+
+def one_champion(workspace: Workspace) -> None:
+    """Assert that history, registry, alias and runs are what one whole run leaves."""
+    client = MlflowClient(workspace.settings.mlflow, workspace.settings.mlflow)
+    history = workspace.ledger.champions(NAME)
+    assert [(c.sequence, c.version, c.kind) for c in history] == [(1, 1, "promotion")]
+    assert [v.version for v in client.search_model_versions(f"name = '{NAME}'")] == [1]
+    assert workspace.registry.alias(NAME) == 1
+    assert workspace.ledger.alias_was_set(NAME, 1)
+    assert "RUNNING" not in run_states(workspace)
+    assert [v.decision for v in workspace.ledger.verdicts(NAME)].count("promote") == 1
+    assert count(workspace, "releases") == 1 and count(workspace, "outcomes") == 1
+    assert workspace.ledger.alerts(NAME) == []
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_killed_after_a_stage_and_run_again(new: Workspace, stage: str) -> None:
+    killed(new, "after", f"retraining.pipeline:{STAGES[stage]}")
+    again = run(new)
+    assert again.returncode == 0, again.stderr
+    one_champion(Workspace(new.settings))
+
+
+@pytest.mark.parametrize("point", INSIDE)
+def test_killed_inside_a_stage_and_run_again(new: Workspace, point: str) -> None:
+    killed(new, *INSIDE[point])
+    if "run is open" in point:
+        assert run_states(new) == ["RUNNING"]
+    if "without alias" in point:
+        assert (len(new.ledger.champions(NAME)), new.registry.alias(NAME)) == (1, None)
+    again = run(new)
+    assert again.returncode == 0, again.stderr
+    one_champion(Workspace(new.settings))
+    if "run is open" in point:
+        assert "KILLED" in run_states(new)
