@@ -10,8 +10,6 @@ statement: for exchangeable days its chance is 1 / (history + 1)), and drift is 
 
 from __future__ import annotations
 
-from math import comb
-
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -36,20 +34,6 @@ def distance(plan: FeaturePlan, column: str, current: pa.ChunkedArray, reference
     if column in plan.categorical:
         return _jensen_shannon(current.to_pylist(), reference.to_pylist())
     return _wasserstein(_numbers(current), _numbers(reference))
-
-
-def false_alarm_rate(history: int, k: int, n: int, n_columns: int) -> float:
-    """Return the stated chance per day that, with no drift at all, some column is out on k of n days.
-
-    With independent days, each column is out with chance p = 1 / (history + 1); the columns' chances are added
-    (Bonferroni), so this is an upper bound for dependent columns.
-
-    >>> round(false_alarm_rate(90, 2, 3, 14), 4)
-    0.005
-    """
-    p = 1 / (history + 1)
-    some = sum(comb(n, i) * p**i * (1 - p) ** (n - i) for i in range(k, n + 1))
-    return min(1.0, n_columns * some)
 
 
 def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:

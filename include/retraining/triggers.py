@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import comb
 from typing import Literal
 
-from retraining.drift import false_alarm_rate
 from retraining.records import Change, Measurement, Request, TriggerDecision, digest_of
 from retraining.spec import Spec
 from retraining.windows import format_duration
@@ -86,6 +86,20 @@ def drifted_columns(recent: Sequence[Measurement], policy: Policy) -> tuple[str,
     days = [m for m in recent[: policy.n] if m.release_id == release]
     counts = Counter(d.column for m in days for d in m.drift if d.drifted and d.importance >= policy.min_importance)
     return tuple(sorted(column for column, count in counts.items() if count >= policy.k))
+
+
+def false_alarm_rate(history: int, k: int, n: int, n_columns: int) -> float:
+    """Return the stated chance per day that, with no drift at all, some column is out on k of n days.
+
+    With independent days, each column is out with chance p = 1 / (history + 1); the columns' chances are added
+    (Bonferroni), so this is an upper bound for dependent columns.
+
+    >>> round(false_alarm_rate(90, 2, 3, 14), 4)
+    0.005
+    """
+    p = 1 / (history + 1)
+    some = sum(comb(n, i) * p**i * (1 - p) ** (n - i) for i in range(k, n + 1))
+    return min(1.0, n_columns * some)
 
 
 def make_request(decision: TriggerDecision) -> Request:

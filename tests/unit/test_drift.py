@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from retraining.drift import distance, false_alarm_rate
+from retraining.drift import distance
 from retraining.features import FeaturePlan
+from retraining.triggers import false_alarm_rate
 
 PLAN = FeaturePlan(("x", "constant"), ("k",))
 
