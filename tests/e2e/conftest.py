@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from retraining.admission import admit
 from retraining.records import Release, Verdict
 from retraining.store import Store
 from retraining.workspace import Workspace
-from tests.support.tiny import NAME, day, retrain, settings_in, tiny
+from tests.support.tiny import N_DAYS, NAME, day, retrain, rows, rows_of, settings_in, tiny, write_csv
 
 FIRST, SECOND = day(40), day(48)
 """As-of times of the first champion (cut-off: day 39) and of a second retraining (holdout: days 40 to 46)."""
@@ -83,6 +84,15 @@ def judge_and_release(workspace: Workspace) -> tuple[Verdict, Release]:
     trained = pipeline.train(workspace, admission, ingested)
     verdict = pipeline.gate(workspace, admission, pipeline.evaluate(workspace, admission, ingested, trained))
     return verdict, pipeline.release(workspace, admission, ingested, trained, verdict)
+
+
+def misled(workspace: Workspace) -> Workspace:
+    """Turn what the next candidate will learn into the opposite of what its holdout holds."""
+    spoiled = rows(range(N_DAYS), lambda number: rows_of(number, signal=-2.0 if number < 40 else 2.0))
+    write_csv(workspace.settings.models / f"{NAME}.csv", spoiled)
+    with sqlite3.connect(workspace.settings.ledger.removeprefix("sqlite:///")) as connection:
+        connection.execute("delete from readings")  # so that days before the look-back are read again
+    return Workspace(workspace.settings)
 
 
 @pytest.fixture

@@ -48,7 +48,8 @@ def _run(models: Path, *dag_ids: str) -> list[Parsed]:
     return [Parsed(**one) for one in json.loads(done.stdout.splitlines()[-1])]
 
 
-def _file_of(dag_id: str) -> Path:
+def file_of(dag_id: str) -> Path:
+    """Return the file in which Airflow finds a DAG."""
     file = FOLDER / f"{dag_id.partition('__')[0]}.py"
     return file if file.exists() else FOLDER / "operations.py"
 
@@ -72,7 +73,7 @@ def _main(dag_ids: Sequence[str]) -> None:
     for dag_id in dag_ids or [None]:
         yamls.clear()
         with _airflow_parsing_context_manager(dag_id=dag_id):
-            bag = DagBag(_file_of(dag_id) if dag_id else FOLDER, bundle_path=FOLDER)
+            bag = DagBag(file_of(dag_id) if dag_id else FOLDER, bundle_path=FOLDER)
         after, seen = _heavy(), list(yamls)
         dags = {name: DagSerialization.to_dict(dag) for name, dag in bag.dags.items()}
         found.append(asdict(Parsed(dags, bag.import_errors, before, after, seen)))

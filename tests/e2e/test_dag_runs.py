@@ -1,0 +1,100 @@
+"""The DAGs' runs, task by task in this process: what ends green, what fails at once, and what is skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+
+from retraining.workspace import Workspace
+from tests.e2e.conftest import FIRST, SECOND, misled
+from tests.support.parse import FOLDER, file_of
+from tests.support.tiny import NAME, day, environ
+
+States = dict[str, str]
+Run = Callable[..., tuple[str, States, dict[str, int]]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def database() -> None:
+    """Make Airflow's own database, in the home that tests have."""
+    from airflow.utils.db import initdb
+
+    initdb()
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Return a function that runs a DAG; it gives the run's state, its tasks' states and their tries."""
+
+    def start(workspace: Workspace, name: str, as_of: datetime, **conf: Any) -> tuple[str, States, dict[str, int]]:
+        for variable, value in environ(workspace.settings).items():
+            monkeypatch.setenv(variable, value)
+        bag = DagBag(file_of(name), bundle_path=FOLDER)
+        ended = bag.dags[name].test(run_conf={"as_of": as_of.isoformat(), **conf})
+        tasks = ended.get_task_instances()
+        return str(ended.state), {t.task_id: str(t.state) for t in tasks}, {t.task_id: t.try_number for t in tasks}
+
+    return start
+
+
+def test_a_retraining_ends_in_a_champion(new: Workspace, run: Run, quick_preflight: None) -> None:
+    state, tasks, _ = run(new, f"retrain__{NAME}", FIRST, reason="first one")
+    assert (state, set(tasks.values())) == ("success", {"success"})
+    (champion,) = Workspace(new.settings).ledger.champions(NAME)
+    assert (champion.sequence, champion.version, champion.as_of, champion.by) == (1, 1, FIRST, "gate")
+    assert new.registry.alias(NAME) == 1
+
+
+def test_a_rejected_challenger_is_a_green_run(champion: Workspace, run: Run) -> None:
+    state, tasks, _ = run(misled(champion), f"retrain__{NAME}", SECOND)
+    assert state == "success"
+    assert {task for task, how in tasks.items() if how == "skipped"} == {"release", "deploy"}
+    assert [v.decision for v in champion.ledger.verdicts(NAME)] == ["promote", "reject"]
+    assert len(champion.ledger.champions(NAME)) == 1
+
+
+def test_a_dry_run_stops_after_the_verdict(champion: Workspace, run: Run) -> None:
+    state, tasks, _ = run(champion, f"retrain__{NAME}", SECOND, dry_run=True)
+    assert state == "success" and tasks["announce"] == "success"
+    assert {task for task, how in tasks.items() if how == "skipped"} == {"release", "deploy"}
+    assert [(v.decision, v.dry_run) for v in champion.ledger.verdicts(NAME)][-1] == ("promote", True)
+    assert len(champion.ledger.champions(NAME)) == 1
+
+
+def test_broken_data_fails_without_a_retry_and_leaves_an_alert(champion: Workspace, run: Run) -> None:
+    (champion.settings.models / f"{NAME}.csv").unlink()
+    state, tasks, tries = run(champion, f"retrain__{NAME}", SECOND)
+    assert state == "failed"
+    assert (tasks["admit"], tasks["ingest"], tasks["validate"]) == ("success", "failed", "upstream_failed")
+    assert tries["ingest"] == 1
+    (alert,) = champion.ledger.alerts(NAME)
+    assert (alert.kind, alert.as_of) == ("retrain failed", SECOND)
+    assert "task ingest" in alert.message and "tiny.csv: there is no such file" in alert.message
+    assert "Done automatically: nothing was promoted" in alert.message
+    assert len(champion.ledger.champions(NAME)) == 1
+
+
+def test_a_day_without_reason_wakes_nobody(champion: Workspace, run: Run) -> None:
+    state, tasks, _ = run(champion, f"score__{NAME}", day(42))
+    assert (state, set(tasks.values())) == ("success", {"success"})
+    state, tasks, _ = run(champion, f"monitor__{NAME}", day(42))
+    assert (state, tasks["request"], tasks["announce"]) == ("success", "skipped", "success")
+    assert [d.outcome for d in champion.ledger.decisions(NAME)] == ["quiet"]
+    assert champion.ledger.requests(NAME) == []
+
+
+def test_scoring_and_watching_a_model_without_champion_is_skipped(new: Workspace, run: Run) -> None:
+    for family in ("score", "monitor"):
+        state, tasks, _ = run(new, f"{family}__{NAME}", day(42))
+        assert (state, {how for task, how in tasks.items() if task != "announce"}) == ("success", {"skipped"})
+
+
+def test_rollback_puts_the_earlier_champion_back(two_champions: Workspace, run: Run, quick_preflight: None) -> None:
+    state, _, _ = run(two_champions, "rollback", SECOND, model=NAME, reason="it predicts nonsense")
+    history = two_champions.ledger.champions(NAME)
+    assert (state, [c.version for c in history], history[-1].kind) == ("success", [1, 2, 1], "rollback")
+    assert two_champions.registry.alias(NAME) == 1
