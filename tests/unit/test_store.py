@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import uuid
 from pathlib import Path
 
@@ -54,11 +55,24 @@ def test_a_store_that_cannot_be_written_says_so(tmp_path: Path) -> None:
         store.write_once("a/b.txt", b"data")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_store_says_so(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
+def test_a_read_only_store_says_so() -> None:
+    """In a child that gives up root's rights, because root may write everywhere."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o555)
+        child = os.fork()
+        if child == 0:
+            os._exit(_write_without_rights(folder))
+        _, status = os.waitpid(child, 0)
+        Path(folder).chmod(0o700)
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+def _write_without_rights(folder: str) -> int:
+    """Return 0 when the store refuses with the right message."""
     try:
-        with pytest.raises(Unavailable, match="cannot write a/b.txt"):
-            Store(tmp_path.as_uri()).write_once("a/b.txt", b"data")
-    finally:
-        tmp_path.chmod(0o700)
+        if os.geteuid() == 0:
+            os.setuid(65534)
+        Store(Path(folder).as_uri()).write_once("a/b.txt", b"data")
+    except Unavailable as error:
+        return 0 if "cannot write a/b.txt" in str(error) else 1
+    return 2
