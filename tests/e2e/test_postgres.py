@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,35 +35,16 @@ def _champion(by: str) -> Champion:
 
 def test_processes_that_open_a_new_ledger_at_once_find_one_schema(server: str) -> None:
     url = postgres.create_database(server, "ledger_race")
-    failures: list[Exception] = []
-
-    def open_it() -> None:
-        try:
-            Ledger(url).close()
-        except Exception as error:  # whatever it is, it fails the test
-            failures.append(error)
-
-    threads = [threading.Thread(target=open_it) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda _: Ledger(url).close(), range(6)))  # raises what any of them raised
     assert set(metadata.tables) < set(inspect(create_engine(url)).get_table_names())
 
 
 def test_of_many_promotions_at_once_one_wins(server: str) -> None:
     url = postgres.create_database(server, "champion_race")
     Ledger(url).close()
-    won: list[bool] = []
-    threads = [
-        threading.Thread(target=lambda n=n: won.append(Ledger(url).move_champion(_champion(f"run {n}"))))
-        for n in range(8)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(lambda n: Ledger(url).move_champion(_champion(f"run {n}")), range(8)))
     assert sorted(won) == [False] * 7 + [True]
     assert len(Ledger(url).champions("m")) == 1
 
