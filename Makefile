@@ -35,8 +35,8 @@ $(READY): requirements-dev.txt requirements.in pyproject.toml deploy/requirement
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r deploy/requirements-uv.txt
 	@echo "Installing the locked requirements (the first time a few minutes)"
-	@$(UV) pip install --compile-bytecode --python $(BIN)/python -r requirements-dev.txt
-	@$(UV) pip install --python $(BIN)/python --no-deps --editable .
+	@$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements-dev.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
 python:
