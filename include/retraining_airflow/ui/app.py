@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any
 
+from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.base_auth_manager import BaseAuthManager
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from airflow.api_fastapi.auth.managers.models.resource_details import DagDetails
-from airflow.api_fastapi.core_api.security import GetUserDep, auth_manager_from_app
+from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -23,7 +24,8 @@ from retraining.status import Status, status
 from retraining.workspace import Workspace
 from retraining_airflow.names import RETRAIN, dag_id
 
-Auth = Annotated[BaseAuthManager[Any], Depends(auth_manager_from_app)]
+Auth = Annotated[BaseAuthManager[Any], Depends(get_auth_manager)]
+"""Airflow's own dependency for this looks at the application's state, which a mounted application does not share."""
 
 _NEWEST_EVENTS = 200
 """Half a year of daily decisions; the command line shows all."""
