@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from airflow.sdk import DAG
@@ -21,10 +21,14 @@ def build_dags(family: str, build: Build) -> dict[str, DAG]:
 
     At a task's start Airflow parses the file again for one DAG: then only that model's YAML is read.
     """
-    dags = {}
-    for model in _wanted(family):
+    dags: dict[str, DAG] = {}
+    try:
+        paths = find_models(settings().models)
+    except SpecError:
+        return dags  # raised by dags/check_specs.py
+    for model in _wanted(family, paths):
         try:
-            dag = build(load(find_models(settings().models)[model]))
+            dag = build(load(paths[model]))
         except (RetrainingError, KeyError):
             continue  # raised, with file, key and remedy, by dags/check_specs.py
         dags[dag.dag_id] = dag
@@ -55,12 +59,9 @@ def wanted_dag() -> str | None:
     return get_parsing_context().dag_id
 
 
-def _wanted(family: str) -> list[str]:
+def _wanted(family: str, models: Iterable[str]) -> list[str]:
     only = wanted_dag()
     if only is None:
-        try:
-            return list(find_models(settings().models))
-        except SpecError:
-            return []  # raised by dags/check_specs.py
+        return list(models)
     model = model_of(only, family)
     return [] if model is None else [model]
