@@ -43,6 +43,7 @@ def main(names: list[str]) -> int:
 
 
 def _end(number: int, _frame: FrameType | None) -> None:
+    print(f"ended by {signal.Signals(number).name}", file=sys.stderr)
     raise SystemExit(128 + number)
 
 
