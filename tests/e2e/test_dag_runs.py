@@ -57,6 +57,7 @@ def test_a_rejected_challenger_is_a_green_run(champion: Workspace, run: Run) -> 
     assert len(champion.ledger.champions(NAME)) == 1
 
 
+@pytest.mark.slow
 def test_a_dry_run_stops_after_the_verdict(champion: Workspace, run: Run) -> None:
     state, tasks, _ = run(champion, f"retrain__{NAME}", SECOND, dry_run=True)
     assert state == "success" and tasks["announce"] == "success"

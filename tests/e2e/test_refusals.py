@@ -379,6 +379,13 @@ def test_a_yaml_edited_under_way_does_not_change_the_run(champion: Workspace) ->
 # --- services that do not answer ----------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let MLflow's client give up at once, instead of after some seconds."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+
+@pytest.mark.usefixtures("impatient")
 def test_mlflow_that_does_not_answer_is_unavailable(champion: Workspace) -> None:
     workspace = Workspace(replace(champion.settings, mlflow=NOBODY))
     with pytest.raises(Unavailable, match="MLflow at http://127.0.0.1:9: does not answer") as caught:
@@ -388,6 +395,7 @@ def test_mlflow_that_does_not_answer_is_unavailable(champion: Workspace) -> None
     assert [v.decision for v in champion.ledger.verdicts(NAME)] == ["promote"]
 
 
+@pytest.mark.usefixtures("impatient")
 def test_mlflow_going_away_before_deploy_promotes_nothing(released: Released, quick_preflight: None) -> None:
     workspace, verdict, release = released.workspace, released.verdict, released.release
     gone = Workspace(replace(workspace.settings, mlflow=NOBODY))
