@@ -68,7 +68,7 @@ def read_window(reader: Reader, window: Window, as_of: datetime) -> Extent:
     A partition that was read at this very as-of time is not read again; older ones are taken from the newest
     reading at or before it. Late and corrected rows inside the look-back make new chunks; the old ones stay.
     """
-    known = reader.ledger.readings(reader.source_id, window)
+    known = _trusted(reader, reader.ledger.readings(reader.source_id, window))
     fresh_from = _fresh_from(reader.data, as_of)
     found: dict[datetime, tuple[Chunk, ...]] = {}
     missing: list[Window] = []
@@ -139,6 +139,33 @@ def load(store: Store, manifest: Snapshot, data: Data) -> pa.Table:
         rows = rows.join(_read_all(store, manifest.labels), keys=list(data.key), join_type="left outer")
     order = [data.time_column, *(name for name in data.key if name != data.time_column)]
     return rows.sort_by([(name, "ascending") for name in order])  # a join has no order; learning depends on it
+
+
+def distrust(ledger: Ledger, snapshot: Snapshot, starts: Iterable[datetime]) -> None:
+    """Have partitions read again by the next run: their rows broke a check, and may be mended at their source."""
+    marks = {}
+    for start in starts:
+        parts = tuple(c for c in (*snapshot.features, *snapshot.labels) if c.start == start)
+        for known in ledger.readings(snapshot.source_id, Window(start, start + timedelta(seconds=1))).get(start, []):
+            if {c.id for c in parts} <= {c.id for c in known[1]}:
+                marks[_mark(snapshot.source_id, start, known[1])] = {"snapshot": snapshot.id}
+    ledger.finish_many(snapshot.model, "distrusted", marks)
+
+
+def _mark(source_id: str, start: datetime, found: tuple[Chunk, ...]) -> str:
+    return digest_of([source_id, start.isoformat(), sorted(c.id for c in found)])
+
+
+def _trusted(reader: Reader, known: dict[datetime, list[Reading]]) -> dict[datetime, list[Reading]]:
+    """Leave out readings whose rows broke a blocking check."""
+    marks = {_mark(reader.source_id, start, found) for start, seen in known.items() for _, found in seen}
+    bad = reader.ledger.finished_keys(reader.frozen.model, "distrusted", sorted(marks))
+    if not bad:
+        return known
+    return {
+        start: [(when, found) for when, found in seen if _mark(reader.source_id, start, found) not in bad]
+        for start, seen in known.items()
+    }
 
 
 def _final_as(data: Data, seen: list[Reading], part: Window, as_of: datetime) -> list[Reading]:

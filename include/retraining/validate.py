@@ -66,6 +66,7 @@ def _validate(store: Store, ledger: Ledger, frozen: FrozenSpec, snapshot: Snapsh
         ledger.finish(frozen.model, "validation", key, done)
         store.write_json_once(_report_key(done), to_dict(done))
     if done.blocking:
+        ingest.distrust(ledger, snapshot, _broken_partitions(snapshot, done))
         raise ValidationFailed(explain(frozen.model, snapshot, done))
     return done
 
@@ -85,6 +86,12 @@ def _checked(
         problems += _window_problems(store, frozen, snapshot)
     n_checks = 2 + len(checks.rows) + (len(checks.window) if whole else 0)
     return Validation(snapshot.id, suite, n_checks, snapshot.n_rows, n_reused, tuple(problems))
+
+
+def _broken_partitions(snapshot: Snapshot, validation: Validation) -> set[datetime]:
+    """Return the partitions with blocking problems; one about the schema, or about all rows, is the newest one's."""
+    newest = snapshot.features[-1].start
+    return {p.partition or newest for p in validation.blocking}
 
 
 def _report_key(validation: Validation) -> str:
