@@ -15,6 +15,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -252,7 +253,9 @@ def test_a_retrain_makes_a_champion(stack: Stack, retrained: dict[str, Any]) -> 
     champion = status[0]["champion"]
     assert champion, status
     events = json.loads(stack.run_in("scheduler", "python", "-m", "retraining", "history", MODEL, "--json"))
-    assert [e["text"] for e in events if (e["event"], e["as_of"]) == ("verdict", AS_OF)], events
+    then = datetime.fromisoformat(AS_OF)
+    judged = [e["text"] for e in events if e["event"] == "verdict" and datetime.fromisoformat(e["as_of"]) == then]
+    assert judged, events
     version = stack.mlflow("registered-models/alias", name=MODEL, alias="champion")["model_version"]
     assert (version["name"], int(version["version"])) == (MODEL, champion["version"])
 
