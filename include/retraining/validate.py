@@ -90,7 +90,7 @@ def _checked(
 
 def _broken_partitions(snapshot: Snapshot, validation: Validation) -> set[datetime]:
     """Return the partitions with blocking problems; one about the schema, or about all rows, is the newest one's."""
-    newest = snapshot.features[-1].start
+    newest = snapshot.features[-1].start if snapshot.features else snapshot.window.start
     return {p.partition or newest for p in validation.blocking}
 
 
