@@ -74,7 +74,7 @@ def evaluate(
     key = digest_of(["evaluate", *bound, as_of.isoformat()])
     done = workspace.ledger.finished(Evaluation, frozen.model, "evaluate", key)
     if done is not None:
-        return done
+        return done  # above all with its number of earlier looks: a run that is repeated does not look again
     evaluation = _evaluate(workspace, frozen, trained, holdout, window, as_of, champion)
     workspace.ledger.finish(frozen.model, "evaluate", key, evaluation)
     return evaluation
@@ -94,11 +94,6 @@ def _evaluate(
     as_of: datetime,
     champion: Champion | None,
 ) -> Evaluation:
-    judged_ids = [frozen.id, trained.artifact_id, holdout.id if holdout else None, champion and champion.sequence]
-    key = digest_of(["evaluate", *judged_ids, as_of.isoformat()])
-    done = workspace.ledger.finished(Evaluation, frozen.model, "evaluate", key)
-    if done is not None:
-        return done  # above all with its number of earlier looks: a run that is repeated does not look again
     looks = workspace.ledger.looks_at(frozen.model, window)
     incumbent = artifacts.load(workspace.store, champion.release_id) if champion else None
     rule = choose_rule(frozen, trained.estimator, incumbent)
@@ -133,7 +128,6 @@ def _evaluate(
     )
     if judged is not None and figures["candidate"] is not None:
         _log(workspace, trained, evaluation, judged)
-    workspace.ledger.finish(frozen.model, "evaluate", key, evaluation)
     return evaluation
 
 

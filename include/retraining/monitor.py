@@ -23,7 +23,6 @@ from retraining.errors import MonitorFailed, shown
 from retraining.features import FeaturePlan
 from retraining.records import Champion, Chunk, ColumnDrift, Measurement, Window, digest_of, short
 from retraining.spec import FrozenSpec
-from retraining.spec.model import Monitor
 from retraining.windows import floor, step
 from retraining.workspace import Workspace
 
@@ -75,7 +74,7 @@ def measure(workspace: Workspace, frozen: FrozenSpec, as_of: datetime, *, html: 
     report = _evidently(watch, columns, calibration)
     prefix = f"reports/monitor/{frozen.model}/{as_of:%Y-%m-%dT%H%M}"
     scores = _scores(workspace, frozen, report, columns, f"{prefix}.json")
-    drift = tuple(_judge_column(frozen.spec.monitor, watch.model, calibration, c, s) for c, s in scores.items())
+    drift = tuple(_judge_column(watch.model, calibration, c, s) for c, s in scores.items())
     wanted = html or any(d.drifted for d in drift)
     report_key = _keep_html(workspace, report, f"{prefix}.html") if wanted else None
     changes, note, n_labels = performance.compare(workspace, frozen, champion, as_of)
@@ -216,9 +215,7 @@ def _has_values(watch: Watch, column: str) -> bool:
     return all(t.column(column).null_count < t.num_rows for t in (watch.current, watch.reference))
 
 
-def _judge_column(
-    settings: Monitor, model: StoredModel, calibration: Calibration, column: str, found: float
-) -> ColumnDrift:
+def _judge_column(model: StoredModel, calibration: Calibration, column: str, found: float) -> ColumnDrift:
     limit = threshold(calibration, column)
     usual = limit * (1 + _ROUNDING)
     plan = with_prediction(model.card.plan, model.card.task)

@@ -176,15 +176,13 @@ def _check_rows(store: Store, frozen: FrozenSpec, pairs: Sequence[tuple[Chunk, C
     checks = frozen.spec.checks.rows
     late = {data.target, *data.outcomes}
     about_labels = [c for c in checks if c.arguments.get("column") in late]
-    problems = _run(_rows(store, pairs, data.key, labels=False), [c for c in checks if c not in about_labels])
+    problems = _run(_rows(store, pairs, labels=False), [c for c in checks if c not in about_labels])
     if with_labels and about_labels:
-        problems += _run(_rows(store, with_labels, data.key, labels=True), about_labels)
+        problems += _run(_rows(store, with_labels, labels=True), about_labels)
     return problems
 
 
-def _rows(
-    store: Store, pairs: Sequence[tuple[Chunk, Chunk | None]], key: Sequence[str], *, labels: bool
-) -> pd.DataFrame:
+def _rows(store: Store, pairs: Sequence[tuple[Chunk, Chunk | None]], *, labels: bool) -> pd.DataFrame:
     tables = []
     for features, label in pairs:
         table = chunks.read(store, label if labels and label else features)
