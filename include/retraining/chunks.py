@@ -6,7 +6,6 @@ The id depends on the rows alone: not on their order, the file format, integer w
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,14 +14,17 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from retraining.errors import SourceError, shown
-from retraining.records import Chunk
+from retraining import parquet
+from retraining.errors import Damaged, Erased, SourceError, shown
+from retraining.records import Chunk, short
 from retraining.store import Store, sha256
 
 _EXACT_INTEGER = 2**53
 """Integers up to here are floats without loss; columns beyond keep their integer type."""
+
+ERASED = "erased/"
+"""Where tombstones of erased chunks are kept."""
 
 
 def normalise(table: pa.Table, key: Sequence[str]) -> pa.Table:
@@ -33,7 +35,7 @@ def normalise(table: pa.Table, key: Sequence[str]) -> pa.Table:
     SourceError
         When a column holds lists, structs, times of day or other values that are not one of the logical types.
     """
-    columns = {name: _canonical(name, table.column(name)) for name in sorted(table.column_names)}
+    columns = {name: canonical(name, table.column(name)) for name in sorted(table.column_names)}
     plain = pa.table(columns)
     order = [(name, "ascending") for name in [*key, *(c for c in plain.column_names if c not in key)]]
     sortable = [(name, how) for name, how in order if not pa.types.is_null(plain.schema.field(name).type)]
@@ -60,23 +62,42 @@ def content_id(table: pa.Table) -> str:
 def write(
     store: Store, table: pa.Table, kind: Literal["features", "labels"], start: datetime, target: str
 ) -> tuple[Chunk, bool]:
-    """Store canonical rows under their id unless they are there; return the reference and whether it is new."""
+    """Store canonical rows under their id unless they are there; return the reference and whether it is new.
+
+    Raises
+    ------
+    Erased
+        When these very rows were erased: they hold a person who must not come back.
+    """
     identity = content_id(table)
     path = key_of(identity)
-    data = store.read(path) if store.exists(path) else None
-    new = data is None
-    if data is None:
-        buffer = io.BytesIO()
-        pq.write_table(table, buffer, compression="zstd")
-        data = buffer.getvalue()
-        store.write_once(path, data)
+    data, new = b"", False
+    if not store.exists(path):
+        _refuse_erased(store, identity, "They were read again, and not stored.")
+        data = parquet.to_bytes(table)
+        new = store.write_once(path, data)
+    if not new:
+        data = store.read(path)  # the file that is there, whichever version of the library wrote it
     labelled = table.num_rows - table.column(target).null_count if kind == "labels" else 0
     return Chunk(identity, kind, start, table.num_rows, labelled, len(data), sha256(data)), new
 
 
-def read(store: Store, chunk: Chunk) -> pa.Table:
-    """Return a chunk's rows after comparing the file's digest with the manifest's."""
-    return pq.read_table(io.BytesIO(store.read(key_of(chunk.id), chunk.file_sha256)))
+def read(store: Store, chunk: Chunk, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return a chunk's rows, or some of its columns, after comparing the file's digest with the manifest's.
+
+    Raises
+    ------
+    Erased
+        When it was erased; the message says when and why.
+    Damaged
+        When it is missing or is not what was stored.
+    """
+    try:
+        data = store.read(key_of(chunk.id), chunk.file_sha256)
+    except Damaged:
+        _refuse_erased(store, chunk.id, "Retrain: new windows hold the other rows.")
+        raise
+    return parquet.from_bytes(data, columns)
 
 
 def key_of(identity: str) -> str:
@@ -84,7 +105,30 @@ def key_of(identity: str) -> str:
     return f"chunks/{identity[:2]}/{identity}.parquet"
 
 
-def _canonical(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+def tombstone_of(identity: str) -> str:
+    """Return the store key of what says that a chunk was erased."""
+    return f"{ERASED}{identity}.json"
+
+
+def _refuse_erased(store: Store, identity: str, remedy: str) -> None:
+    if not store.exists(tombstone_of(identity)):
+        return
+    stone = store.read_json(tombstone_of(identity))
+    gone = [short(snapshot) for snapshot in stone["snapshots"]]
+    after = f" Snapshots {shown(gone)} can no longer be rebuilt." if gone else ""
+    raise Erased(
+        f"chunk {short(identity)}: was erased on {stone['erased_at'][:10]} because: {stone['reason']}.{after} {remedy}"
+    )
+
+
+def canonical(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column in its logical type, with -0.0 as 0.0 and NaN as null; its order stays.
+
+    Raises
+    ------
+    SourceError
+        When it holds values that are not one of the logical types.
+    """
     kind = column.type
     if pa.types.is_dictionary(kind):
         column = column.cast(kind.value_type)
@@ -137,13 +181,29 @@ def _bytes_of(column: pa.ChunkedArray, kind: str) -> list[bytes]:
     valid = np.asarray(pc.is_valid(column).to_numpy(zero_copy_only=False), dtype=bool)
     parts = [np.packbits(valid).tobytes()]
     if kind == "string":
-        texts = [b"" if v is None else v.encode() for v in column.to_pylist()]
-        parts += [np.array([len(x) for x in texts], dtype="<i8").tobytes(), b"".join(texts)]
-        return parts
+        whole = pc.fill_null(column, "").combine_chunks() if column.num_chunks else pa.array([], pa.string())
+        lengths = pc.binary_length(whole).to_numpy(zero_copy_only=False).astype("<i8")
+        return [*parts, lengths.tobytes(), _text_bytes(whole)]
     plain = column.cast(pa.int64()) if kind == "timestamp" else column
     filled = pc.fill_null(plain, False if kind == "boolean" else 0).to_numpy(zero_copy_only=False)
     dtype = {"number": "<f8", "boolean": "u1"}.get(kind, "<i8")
     return [*parts, filled.astype(dtype).tobytes()]
+
+
+def _text_bytes(column: pa.StringArray | pa.ChunkedArray) -> bytes:
+    if isinstance(column, pa.ChunkedArray):  # one of more than 2 GiB stays in pieces
+        return b"".join(_text_bytes(piece) for piece in column.chunks)
+    _, offsets, content = column.buffers()
+    if len(column) == 0 or content is None:
+        return b""
+    places = np.frombuffer(offsets, dtype=np.int32)[column.offset : column.offset + len(column) + 1]
+    return bytes(content.to_pybytes()[places[0] : places[-1]])
+
+
+def with_types(table: pa.Table) -> pa.Table:
+    """Make columns without a single value numbers: they have no type of their own, and a join takes none without."""
+    fields = [f.with_type(pa.float64()) if pa.types.is_null(f.type) else f for f in table.schema]
+    return table.cast(pa.schema(fields))
 
 
 def require(table: pa.Table, columns: Sequence[str], where: str) -> None:

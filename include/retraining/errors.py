@@ -58,6 +58,10 @@ class Damaged(RetrainingError):
     """Raise when stored content does not have the digest under which it was stored."""
 
 
+class Erased(RetrainingError):
+    """Raise when stored rows were erased because a person asked for it; what was made of them cannot be made again."""
+
+
 class TrainingFailed(RetrainingError):
     """Raise when an estimator cannot be built, fitted or read back."""
 

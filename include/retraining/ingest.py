@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from retraining import chunks
-from retraining.errors import NotEnoughData, SourceError, shown
+from retraining import chunks, erasure, readings, rows
+from retraining.errors import Damaged, NotEnoughData, SourceError, shown
 from retraining.ledger import Ledger
-from retraining.records import Chunk, Column, Snapshot, Window, digest_of, from_dict, short, to_dict
+from retraining.records import Chunk, Column, SetAside, Snapshot, Window, digest_of, from_dict, short, to_dict
 from retraining.sources import RowSource
-from retraining.spec import FrozenSpec
-from retraining.spec.model import Data
+from retraining.spec import FrozenSpec, without_documentation
+from retraining.spec.data import Data
 from retraining.store import Store
 from retraining.windows import floor, nominal, partitions, step
 
 Reading = tuple[datetime, tuple[Chunk, ...]]
 """The as-of time at which a partition was read, and the chunks it had."""
 
-_READ_AT_ONCE = 120
-"""Partitions per query: bounds memory, and still reads a year in three queries."""
+_FIRST_READ, _MOST_READ, _ROWS_AT_ONCE = 16, 400, 500_000
+"""Partitions per query: a few at first, to learn how many rows they have, then as many as give half a million rows:
+that bounds memory, and still reads a year of an ordinary table in two queries."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +32,7 @@ class Reader:
 
     frozen: FrozenSpec
     source: RowSource
+    labels: RowSource | None
     store: Store
     ledger: Ledger
 
@@ -44,8 +44,11 @@ class Reader:
     @property
     def source_id(self) -> str:
         """The digest of everything that decides which rows a partition has."""
-        keys = {"source", "time_column", "key", "timezone", "target", "outcomes", "partition", "label_delay"}
-        return digest_of([self.data.model_dump(mode="json", include=keys), self.frozen.sql])
+        keys = ("time_column", "key", "timezone", "target", "outcomes", "partition", "label_delay")
+        data = self.data.model_dump(mode="json")
+        sources = [without_documentation(data[name]) for name in ("source", "labels")]
+        model = None if self.data.time_ordered else self.frozen.model  # part of the hash that orders rows
+        return digest_of([{key: data[key] for key in keys}, sources, dict(self.frozen.files), model])
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,8 @@ class Extent:
 
 def mature_end(data: Data, as_of: datetime) -> datetime:
     """Return the end of the last partition whose labels are all final at the as-of time."""
+    if not data.time_ordered:
+        return rows.HASHED.end
     return floor(as_of - data.label_delay, data.partition)
 
 
@@ -68,7 +73,8 @@ def read_window(reader: Reader, window: Window, as_of: datetime) -> Extent:
     A partition that was read at this very as-of time is not read again; older ones are taken from the newest
     reading at or before it. Late and corrected rows inside the look-back make new chunks; the old ones stay.
     """
-    known = _trusted(reader, reader.ledger.readings(reader.source_id, window))
+    known = readings.usable(reader.ledger, reader.source_id, reader.ledger.readings(reader.source_id, window))
+    known = _trusted(reader, known)
     fresh_from = _fresh_from(reader.data, as_of)
     found: dict[datetime, tuple[Chunk, ...]] = {}
     missing: list[Window] = []
@@ -80,11 +86,16 @@ def read_window(reader: Reader, window: Window, as_of: datetime) -> Extent:
         else:
             found[part.start] = reading
     written = 0
-    for batch in _batches(missing):
+    todo, most = missing, _FIRST_READ if reader.data.time_ordered else len(missing)
+    while todo:
+        batch = _next_batch(todo, most)
         stored, n_new = _read_batch(reader, batch, as_of)
         reader.ledger.add_readings(reader.source_id, as_of, stored)
         found.update(stored)
         written += n_new
+        todo = todo[len(batch) :]
+        n_rows = sum(c.n_rows for parts in stored.values() for c in parts if c.kind == "features")
+        most = max(1, min(_MOST_READ, round(_ROWS_AT_ONCE * len(batch) / max(1, n_rows))))
     return Extent(dict(sorted(found.items())), len(missing), written)
 
 
@@ -104,13 +115,7 @@ def snapshot(reader: Reader, extent: Extent, window: Window, as_of: datetime, *,
             f"{reader.frozen.model}: the source has no rows in {window}. Check the source and the as-of time."
         )
     columns = _columns(reader.store, [*features[-1:], *labelled[-1:]])
-    identity = digest_of(
-        {
-            "chunks": sorted(c.id for c in (*features, *labelled)),
-            "columns": [to_dict(c) for c in columns],
-            "window": to_dict(window),
-        }
-    )
+    identity = snapshot_id((*features, *labelled), columns, window)
     empty = tuple(start for start, found in inside.items() if not found)
     manifest = Snapshot(
         identity, reader.frozen.model, window, as_of, reader.source_id, columns, features, labelled, empty
@@ -119,9 +124,53 @@ def snapshot(reader: Reader, extent: Extent, window: Window, as_of: datetime, *,
     return manifest
 
 
-def read_manifest(store: Store, snapshot_id: str) -> Snapshot:
-    """Return a snapshot that was frozen."""
-    return from_dict(Snapshot, store.read_json(f"snapshots/{snapshot_id}.json"))
+def without(
+    store: Store,
+    snapshot: Snapshot,
+    replaced: Mapping[datetime, tuple[Chunk, ...]],
+    set_aside: tuple[SetAside, ...],
+) -> Snapshot:
+    """Freeze a snapshot in which some partitions are replaced by chunks that lack rows that were set aside."""
+
+    def chosen(kind: str, known: tuple[Chunk, ...]) -> tuple[Chunk, ...]:
+        found = [[c for c in replaced[k.start] if c.kind == kind] if k.start in replaced else [k] for k in known]
+        return tuple(c for some in found for c in some)
+
+    features, labels = chosen("features", snapshot.features), chosen("labels", snapshot.labels)
+    identity = snapshot_id((*features, *labels), snapshot.columns, snapshot.window)
+    manifest = replace(snapshot, id=identity, features=features, labels=labels, raw_id=snapshot.id, set_aside=set_aside)
+    store.write_json_once(f"snapshots/{identity}.json", to_dict(manifest))
+    return manifest
+
+
+def snapshot_id(parts: Iterable[Chunk], columns: Iterable[Column], window: Window) -> str:
+    """Return the digest of what makes a snapshot: its chunks, its columns and its window."""
+    return digest_of(
+        {
+            "chunks": sorted(c.id for c in parts),
+            "columns": [to_dict(c) for c in columns],
+            "window": to_dict(window),
+        }
+    )
+
+
+def read_manifest(store: Store, identity: str) -> Snapshot:
+    """Return a snapshot that was frozen.
+
+    Raises
+    ------
+    Damaged
+        When its manifest is missing, or is not what was frozen.
+    """
+    key = f"snapshots/{identity}.json"
+    altered = f"store {store.url}: {key} was altered. Restore it from a backup of the store."
+    try:
+        found = from_dict(Snapshot, store.read_json(key))
+    except ValueError as error:
+        raise Damaged(altered) from error
+    if snapshot_id((*found.features, *found.labels), found.columns, found.window) != identity:
+        raise Damaged(altered)
+    return found
 
 
 def load(store: Store, manifest: Snapshot, data: Data) -> pa.Table:
@@ -134,11 +183,11 @@ def load(store: Store, manifest: Snapshot, data: Data) -> pa.Table:
     """
     if not manifest.features:
         raise NotEnoughData(f"{manifest.model}, {manifest.describe()}: there are no rows.")
-    rows = _read_all(store, manifest.features)
+    table = _read_all(store, manifest.features)
     if manifest.labels:
-        rows = rows.join(_read_all(store, manifest.labels), keys=list(data.key), join_type="left outer")
-    order = [data.time_column, *(name for name in data.key if name != data.time_column)]
-    return rows.sort_by([(name, "ascending") for name in order])  # a join has no order; learning depends on it
+        table = table.join(_read_all(store, manifest.labels), keys=list(data.keys), join_type="left outer")
+    order = [data.time, *(name for name in data.keys if name != data.time)]
+    return table.sort_by([(name, "ascending") for name in order])  # a join has no order; learning depends on it
 
 
 def distrust(ledger: Ledger, snapshot: Snapshot, starts: Iterable[datetime]) -> None:
@@ -146,7 +195,8 @@ def distrust(ledger: Ledger, snapshot: Snapshot, starts: Iterable[datetime]) -> 
     marks = {}
     for start in starts:
         parts = tuple(c for c in (*snapshot.features, *snapshot.labels) if c.start == start)
-        for known in ledger.readings(snapshot.source_id, Window(start, start + timedelta(seconds=1))).get(start, []):
+        seen = ledger.readings(snapshot.source_id, Window(start, start + timedelta(seconds=1)))
+        for known in readings.usable(ledger, snapshot.source_id, seen).get(start, []):
             if {c.id for c in parts} <= {c.id for c in known[1]}:
                 marks[_mark(snapshot.source_id, start, known[1])] = {"snapshot": snapshot.id}
     ledger.finish_many(snapshot.model, "distrusted", marks)
@@ -177,6 +227,8 @@ def _final_as(data: Data, seen: list[Reading], part: Window, as_of: datetime) ->
 
 def _fresh_from(data: Data, as_of: datetime) -> datetime:
     """Return the start of the look-back: partitions from here on are read again as of each new time."""
+    if not data.time_ordered:
+        return rows.HASHED.start
     labels = mature_end(data, as_of)
     return min(
         step(floor(as_of, data.partition), data.partition, -data.look_back),
@@ -193,96 +245,47 @@ def _reading_for(seen: list[Reading], as_of: datetime, *, exact: bool) -> tuple[
     return seen[0][1] if seen else None  # replaying the past: the reading nearest to it
 
 
-def _batches(parts: list[Window]) -> Iterable[list[Window]]:
-    batch: list[Window] = []
-    for part in parts:
-        if batch and (part.start != batch[-1].end or len(batch) >= _READ_AT_ONCE):
-            yield batch
-            batch = []
+def _next_batch(parts: list[Window], most: int) -> list[Window]:
+    """Return the first of the partitions that follow each other, at most so many."""
+    batch = [parts[0]]
+    for part in parts[1:most]:
+        if part.start != batch[-1].end:
+            break
         batch.append(part)
-    if batch:
-        yield batch
+    return batch
 
 
 def _read_batch(reader: Reader, batch: list[Window], as_of: datetime) -> tuple[dict[datetime, tuple[Chunk, ...]], int]:
     span = Window(batch[0].start, batch[-1].end)
-    rows = _located(reader, reader.source.read(span), span)
+    where = f"{reader.frozen.model}, source, {span}, as of {as_of.isoformat()}"
+    table = rows.locate(reader.frozen, reader.source.read(span), span)
+    table = erasure.without_erased(reader.store, reader.ledger, reader.frozen.model, table, where)
+    table = _labelled(reader, table, span, as_of)
     mature = mature_end(reader.data, as_of)
     stored: dict[datetime, tuple[Chunk, ...]] = {}
     n_new = 0
     for part in batch:
-        tables = _split(reader.data, _between(rows, reader.data.time_column, part), with_labels=part.end <= mature)
+        inside = rows.between(table, reader.data.time, part)
         found = []
-        for kind, table in tables:
-            chunk, new = chunks.write(reader.store, table, kind, part.start, reader.data.target)
+        try:
+            tidied = rows.split(reader.data, inside, with_labels=part.end <= mature)
+        except SourceError as error:
+            raise SourceError(f"{where}: {error}") from error
+        for kind, tidy in tidied:
+            chunk, new = chunks.write(reader.store, tidy, kind, part.start, reader.data.target)
             found.append(chunk)
             n_new += new
         stored[part.start] = tuple(found)
     return stored, n_new
 
 
-def _located(reader: Reader, table: pa.Table, span: Window) -> pa.Table:
-    """Check the columns, put the time column into UTC, keep the span's rows, and refuse doubled keys."""
-    data, where = reader.data, f"{reader.frozen.model}, source, {span}"
-    if table.num_columns == 0:
-        raise SourceError(f"{where}: the source gave nothing, not even columns. Check data.source.")
-    chunks.require(table, [data.time_column, *data.key, data.target, *data.outcomes], where)
-    index = table.column_names.index(data.time_column)
-    moment = _in_utc(table.column(index), data, where)
-    if moment.null_count:
-        raise SourceError(f"{where}: {moment.null_count} rows have no {data.time_column}. Drop them in the query.")
-    table = table.set_column(index, data.time_column, moment)
-    table = _between(table, data.time_column, span)
-    _unique_key(table, data, where)
-    return table
-
-
-def _in_utc(column: pa.ChunkedArray, data: Data, where: str) -> pa.ChunkedArray:
-    if pa.types.is_date(column.type):
-        column = column.cast(pa.timestamp("us"))
-    if not pa.types.is_timestamp(column.type):
-        raise SourceError(f"{where}: {data.time_column} holds {column.type}, not times. Cast it in the query.")
-    if column.type.tz is None:
-        try:
-            column = pc.assume_timezone(column, data.timezone, ambiguous="raise", nonexistent="raise")
-        except (pa.ArrowInvalid, ValueError) as error:
-            raise SourceError(f"{where}: {data.time_column}: {error}. Give times with an offset.") from error
-    return column.cast(pa.timestamp("us", tz="UTC"), safe=False)
-
-
-def _between(table: pa.Table, time_column: str, window: Window) -> pa.Table:
-    moment = table.column(time_column)
-    kind = pa.timestamp("us", tz="UTC")
-    late_enough = pc.greater_equal(moment, pa.scalar(window.start, kind))
-    return table.filter(pc.and_(late_enough, pc.less(moment, pa.scalar(window.end, kind))))
-
-
-def _unique_key(table: pa.Table, data: Data, where: str) -> None:
-    for name in data.key:
-        if table.column(name).null_count:
-            raise SourceError(f"{where}: {table.column(name).null_count} rows have no {name}, which is in data.key.")
-    if table.num_rows == 0:
-        return
-    counts = table.group_by(list(data.key)).aggregate([([], "count_all")])
-    doubled = counts.filter(pc.greater(counts.column("count_all"), 1))
-    if doubled.num_rows:
-        example = {k: str(v) for k, v in doubled.slice(0, 1).drop(["count_all"]).to_pylist()[0].items()}
-        raise SourceError(
-            f"{where}: {doubled.num_rows} keys appear more than once (e.g. {example}). "
-            "Nothing was stored. Make data.key unique or remove the doubles in the query."
-        )
-
-
-def _split(data: Data, rows: pa.Table, *, with_labels: bool) -> list[tuple[Literal["features", "labels"], pa.Table]]:
-    if rows.num_rows == 0:
-        return []
-    known_late = [data.target, *data.outcomes]
-    tables: list[tuple[Literal["features", "labels"], pa.Table]] = [
-        ("features", chunks.normalise(rows.drop(known_late), data.key))
-    ]
-    if with_labels:
-        tables.append(("labels", chunks.normalise(rows.select([*data.key, *known_late]), data.key)))
-    return tables
+def _labelled(reader: Reader, table: pa.Table, span: Window, as_of: datetime) -> pa.Table:
+    """Join the labels of a second source, unless all of the span is too young to have any."""
+    described = reader.data.labels
+    if described is None or reader.labels is None or span.start >= mature_end(reader.data, as_of):
+        return table
+    where = f"{reader.frozen.model}, source, {span}"
+    return rows.join_labels(reader.data, described, table, reader.labels.read(span), as_of, where)
 
 
 def _of_kind(inside: dict[datetime, tuple[Chunk, ...]], kind: str) -> tuple[Chunk, ...]:
@@ -297,7 +300,7 @@ def _columns(store: Store, newest: list[Chunk]) -> tuple[Column, ...]:
 def _read_all(store: Store, parts: tuple[Chunk, ...]) -> pa.Table:
     tables = [chunks.read(store, chunk) for chunk in parts]
     try:
-        return _typed(pa.concat_tables(tables, promote_options="permissive").combine_chunks())
+        return chunks.with_types(pa.concat_tables(tables, promote_options="permissive").combine_chunks())
     except pa.ArrowTypeError as error:
         retyped = _retyped(tables)
         days = ", ".join(f"{parts[i].start:%Y-%m-%d}" for i in retyped[1])
@@ -305,12 +308,6 @@ def _read_all(store: Store, parts: tuple[Chunk, ...]) -> pa.Table:
             f"column {shown(retyped[0])} changes its type inside the window ({days}, chunk "
             f"{short(parts[retyped[1][0]].id)}). Cast it in the query."
         ) from error
-
-
-def _typed(table: pa.Table) -> pa.Table:
-    """Make columns without a single value numbers: they have no type of their own, and a join takes none without."""
-    fields = [f.with_type(pa.float64()) if pa.types.is_null(f.type) else f for f in table.schema]
-    return table.cast(pa.schema(fields))
 
 
 def _retyped(tables: list[pa.Table]) -> tuple[list[str], list[int]]:
@@ -333,6 +330,8 @@ def plan_windows(
 
     The holdout is the newest mature partitions, and starts after the champion's cut-off; it may be empty.
     """
+    if not data.time_ordered:
+        return rows.HASHED_TRAIN, rows.HASHED_TEST, rows.HASHED_TRAIN
     unit = nominal(data.partition)
     end = mature_end(data, as_of)
     start = step(end, data.partition, -max(1, round(holdout / unit)))

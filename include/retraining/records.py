@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, Literal, TypeVar, cast
 
@@ -49,6 +49,24 @@ def short(identity: str | None) -> str:
     return identity[:8] if identity else "none"
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+N_BUCKETS = 100
+"""Rows without a time are spread over the first hundred days of 1970 by a keyed hash; see `rows`."""
+
+
+def _is_bucket(time: datetime) -> bool:
+    return _EPOCH <= time <= _EPOCH + timedelta(days=N_BUCKETS)
+
+
+def shown_day(time: datetime) -> str:
+    """Return a time's day as people read it; where rows have no time, its hash bucket.
+
+    >>> shown_day(datetime(2026, 5, 4, tzinfo=UTC)), shown_day(datetime(1970, 3, 22, tzinfo=UTC))
+    ('2026-05-04', 'hash bucket 80 of 100')
+    """
+    return f"hash bucket {(time - _EPOCH).days} of {N_BUCKETS}" if _is_bucket(time) else f"{time:%Y-%m-%d}"
+
+
 @dataclass(frozen=True, order=True)
 class Window:
     """A half-open span of time: `start <= t < end`, in UTC."""
@@ -57,6 +75,8 @@ class Window:
     end: datetime
 
     def __str__(self) -> str:
+        if _is_bucket(self.end):
+            return f"hash buckets {(self.start - _EPOCH).days} to {(self.end - _EPOCH).days} of {N_BUCKETS}"
         return f"{self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC".replace(" 00:00", "")
 
     def overlaps(self, other: Window) -> bool:
@@ -86,8 +106,21 @@ class Column:
 
 
 @dataclass(frozen=True)
+class SetAside:
+    """Rows of a partition that broke critical checks and are not in a snapshot; `key` is where they are kept."""
+
+    partition: datetime
+    n_rows: int
+    checks: tuple[str, ...]
+    key: str
+
+
+@dataclass(frozen=True)
 class Snapshot:
-    """A manifest: which chunks make up a window. `source_id` is an attribute, not part of the identity."""
+    """A manifest: which chunks make up a window. `source_id` is an attribute, not part of the identity.
+
+    A snapshot of accepted rows names the one it was made from as `raw_id`, and what was set aside.
+    """
 
     id: str
     model: str
@@ -98,6 +131,8 @@ class Snapshot:
     features: tuple[Chunk, ...]
     labels: tuple[Chunk, ...]
     empty: tuple[datetime, ...]
+    raw_id: str | None = None
+    set_aside: tuple[SetAside, ...] = ()
 
     @property
     def n_rows(self) -> int:
@@ -150,6 +185,11 @@ class CheckResult:
     observed: str
     partition: datetime | None
 
+    @property
+    def blocks(self) -> bool:
+        """Whether it stops a run: a critical failure, or anything that could not be evaluated."""
+        return self.severity == "critical" or self.outcome == "not evaluated"
+
 
 @dataclass(frozen=True)
 class Validation:
@@ -159,13 +199,23 @@ class Validation:
     suite_id: str
     n_checks: int
     n_rows: int
-    n_chunks_reused: int
+    n_aside: int
+    accepted_id: str
     problems: tuple[CheckResult, ...]
+    report_key: str
 
     @property
     def blocking(self) -> tuple[CheckResult, ...]:
         """The problems that stop the run: critical failures, and anything that could not be evaluated."""
-        return tuple(p for p in self.problems if p.severity == "critical" or p.outcome == "not evaluated")
+        return tuple(p for p in self.problems if p.blocks)
+
+
+@dataclass(frozen=True)
+class Validated:
+    """The snapshots that may be used, without the rows that were set aside, and what the checks found."""
+
+    ingested: Ingested
+    validation: Validation
 
 
 @dataclass(frozen=True)
@@ -300,6 +350,27 @@ class Deployment:
     sequence: int | None
     version: int | None
     detail: str
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A model built again from its frozen parts, against the stored one, on all rows it was trained on and smoke rows.
+
+    `identical` is of predictions, bit for bit; `largest_difference` is in the prediction's unit. `version` is None
+    for a candidate that never reached the registry.
+    """
+
+    model: str
+    release_id: str
+    version: int | None
+    snapshot_id: str
+    spec_id: str
+    same_environment: bool
+    environment_changes: tuple[str, ...]
+    n_rows: int
+    largest_difference: float
+    identical: bool
+    file_identical: bool
 
 
 @dataclass(frozen=True)

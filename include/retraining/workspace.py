@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from retraining.errors import RequestError
+from retraining.errors import Damaged, RequestError
 from retraining.ingest import Reader
 from retraining.ledger import Ledger
+from retraining.records import digest_of
 from retraining.settings import Settings
-from retraining.sources import Resolver, environment_resolver, open_source
+from retraining.sources import Places, Resolver, environment_resolver, open_labels, open_source
 from retraining.spec import FrozenSpec, find_models, freeze, load, thaw
 from retraining.store import Store
 
@@ -61,10 +63,21 @@ class Workspace:
         return frozen.id
 
     def frozen(self, spec_id: str) -> FrozenSpec:
-        """Return a spec that was frozen."""
-        return thaw(self.store.read(f"specs/{spec_id}.json"))
+        """Return a spec that was frozen.
+
+        Raises
+        ------
+        Damaged
+            When it is missing, or is not what was frozen.
+        """
+        key = f"specs/{spec_id}.json"
+        document = self.store.read_json(key)
+        if digest_of(document) != spec_id:
+            raise Damaged(f"store {self.store.url}: {key} was altered. Restore it from a backup of the store.")
+        return thaw(json.dumps(document).encode())
 
     def reader(self, frozen: FrozenSpec) -> Reader:
         """Return the reader of a model's source."""
-        source = open_source(frozen, self.settings.home / "cache", self._resolver)
-        return Reader(frozen, source, self.store, self.ledger)
+        places = Places(self.settings.models, self.settings.home / "cache")
+        source = open_source(frozen, places, self._resolver)
+        return Reader(frozen, source, open_labels(frozen, places, self._resolver), self.store, self.ledger)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
@@ -16,6 +18,14 @@ Resolver = Callable[[str], str]
 """Turns a connection's name into its URL. Airflow's connections inside tasks, the environment elsewhere."""
 
 _PARAMETER = re.compile(r"(?<![:\w]):(start|end)\b")
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where sources look: beside the YAMLs for relative paths, in a cache for converted copies."""
+
+    models: Path
+    cache: Path
 
 
 class RowSource(Protocol):

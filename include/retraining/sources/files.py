@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import fsspec
 import pyarrow as pa
 
-from retraining.errors import SourceError, Unavailable
+from retraining.errors import SourceError, Unavailable, shown
 from retraining.records import Window
-from retraining.sources.base import bind, parameters_of
+from retraining.sources import csvs, remote
+from retraining.sources.base import Places, bind, parameters_of
 
 _PACKAGE = "package://"
+_WITH_OFFSET = r":\d{2}.*([Zz]|UTC|GMT|[+-]\d{2}(:?\d{2})?)\s*$"
+"""How the text of a time ends that says its offset."""
 _READERS = {".csv": "read_csv", ".parquet": "read_parquet", ".jsonl": "read_json", ".json": "read_json"}
 
 
@@ -34,22 +36,38 @@ class FileSource:
         The query, or None for all columns of the only file.
     nulls
         Texts that mean a missing value in CSV files, beside the empty text.
-    cache
-        Folder for converted copies of files inside packages.
+    places
+        The YAMLs' folder, against which relative paths are resolved, and the folder for converted copies.
     """
 
-    def __init__(self, files: Mapping[str, str], sql: str | None, nulls: tuple[str, ...], cache: Path) -> None:
-        self._files, self._nulls, self._cache = dict(files), nulls, cache
-        self._sql = sql or f'select * from "{next(iter(files))}"'  # noqa: S608 - the name comes from the YAML's key
+    def __init__(self, files: Mapping[str, str], sql: str | None, nulls: tuple[str, ...], places: Places) -> None:
+        self._files, self._nulls, self._places = dict(files), nulls, places
+        name = next(iter(files)).replace('"', '""')
+        self._whole = sql is None
+        self._sql = f'select * from "{name}"' if sql is None else sql  # noqa: S608 - it is quoted
 
     def read(self, window: Window) -> pa.Table:
         """Return the rows of a window.
 
         Raises
         ------
+        Unavailable
+            When a store does not answer, or a file changed while it was read.
         SourceError
-            When a file is missing or unreadable, or the query is wrong.
+            When a file is missing or unreadable, credentials are refused, or the query is wrong.
         """
+        before = self._state()
+        rows = self._query(window)
+        changed = sorted(name for name, mark in self._state().items() if before.get(name) != mark)
+        if changed:
+            raise Unavailable(f"source {shown(changed)}: changed while it was read; nothing was kept of it")
+        if self._whole and rows.num_rows == 0:
+            raise SourceError(
+                f"source {shown_files(self._files)}: has columns and not a single row. Check whether its export failed."
+            )
+        return rows
+
+    def _query(self, window: Window) -> pa.Table:
         with duckdb.connect(config={"threads": 2}) as connection:
             connection.execute("set timezone = 'UTC'")
             for name, url in self._files.items():
@@ -57,7 +75,10 @@ class FileSource:
             values = {"start": window.start.astimezone(UTC), "end": window.end.astimezone(UTC)}
             used: dict[str, datetime] = {k: values[k] for k in parameters_of(self._sql)}
             try:
-                return connection.sql(bind(self._sql, "$"), params=used or None).to_arrow_table()
+                found = connection.sql(bind(self._sql, "$"), params=used or None)
+                if found is None:
+                    raise SourceError(f"source {shown_files(self._files)}: the query gives no rows. Write a select.")
+                return found.to_arrow_table()
             except duckdb.IOException as error:
                 raise Unavailable(f"source {shown_files(self._files)}: {_first_line(error)}") from error
             except duckdb.Error as error:
@@ -65,6 +86,19 @@ class FileSource:
                     f"source {shown_files(self._files)}: the query failed: {_first_line(error)}. "
                     "Check the file and the .sql beside the YAML."
                 ) from error
+
+    def _state(self) -> dict[str, str]:
+        """Return a mark per file that changes when its content does; files inside packages do not change."""
+        marks: dict[str, str] = {}
+        for url in self._files.values():
+            if not url.startswith(_PACKAGE):
+                marks |= remote.state(self._resolved(url))
+        return marks
+
+    def _resolved(self, url: str) -> str:
+        if "://" in url and not url.startswith("file://"):
+            return url
+        return str(self._places.models / url.removeprefix("file://"))
 
     def _attach(self, connection: duckdb.DuckDBPyConnection, name: str, url: str) -> None:
         path = self._local_path(connection, url)
@@ -77,42 +111,67 @@ class FileSource:
             connection.execute(
                 f'create view "{identifier}" as select * from {_READERS[suffix]}({_quoted(path)}{options})'  # noqa: S608 - both are quoted
             )
+            columns = connection.sql(f'select * from "{identifier}"').columns  # noqa: S608 - quoted
+            fault = _fault(connection, path, suffix) if csvs.looks_wrong(columns) else None
+            if suffix == ".csv" and fault is None:
+                fault = self._mixed_times(connection, identifier, path)
         except duckdb.Error as error:
-            raise SourceError(
-                f"source {url}: cannot be read: {_first_line(error)}. Check the path and the file."
-            ) from error
+            fault = csvs.first_fault(path) if suffix == ".csv" else None
+            cause = f"{fault or _first_line(error)}"
+            raise SourceError(f"source {url}: cannot be read: {cause}. Check the path and the file.") from error
+        if fault is not None:
+            raise SourceError(f"source {url}: cannot be read: {fault}.")
+
+    def _mixed_times(self, connection: duckdb.DuckDBPyConnection, identifier: str, path: str) -> str | None:
+        """Say which column has times with an offset beside times without one: DuckDB takes the latter for UTC."""
+        view = connection.sql(f'select * from "{identifier}"')  # noqa: S608 - quoted
+        kinds = zip(view.columns, view.types, strict=True)
+        for name in (name for name, kind in kinds if str(kind) == "TIMESTAMP WITH TIME ZONE"):
+            column = '"' + name.replace('"', '""') + '"'
+            found = connection.execute(
+                f"select min({column}) filter (not zoned), bool_or(zoned) from (select {column}, "  # noqa: S608 - both are quoted
+                f"regexp_matches({column}, ?) as zoned from read_csv({_quoted(path)}{self._csv_options()}, "
+                f"all_varchar = true) where {column} is not null)",
+                [_WITH_OFFSET],
+            ).fetchall()[0]
+            if found[0] is not None and found[1]:
+                return f"{name} has times with an offset and without one (e.g. {found[0]}). Give all of them an offset"
+        return None
 
     def _local_path(self, connection: duckdb.DuckDBPyConnection, url: str) -> str:
         if url.startswith(_PACKAGE):
             return str(self._converted(connection, _in_package(url)))
-        if "://" in url and not url.startswith("file://"):
-            connection.register_filesystem(fsspec.filesystem(url.split("://", 1)[0]))
-            return url
-        path = Path(url.removeprefix("file://"))
-        if "*" not in url and not path.is_file():
-            raise SourceError(f"source {url}: there is no such file. Check data.source.files.")
-        return str(path)
+        resolved = self._resolved(url)
+        if "://" in resolved:
+            connection.register_filesystem(remote.file_system(resolved))
+        return resolved
 
     def _converted(self, connection: duckdb.DuckDBPyConnection, path: Path) -> Path:
         """Turn a package's CSV (or zip of one) into Parquet, once per content: it never changes, and is read daily."""
         digest = hashlib.sha256(path.read_bytes() + repr(self._nulls).encode()).hexdigest()
-        target = self._cache / f"{path.name.split('.')[0]}-{digest[:16]}.parquet"
+        target = self._places.cache / f"{path.name.split('.')[0]}-{digest[:16]}.parquet"
         if target.exists():
             return target
-        self._cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self._cache) as folder:
+        self._places.cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self._places.cache) as folder:
             csv = _unzipped(path, Path(folder)) if path.suffix == ".zip" else path
             parquet = Path(folder) / "converted.parquet"
-            connection.execute(
-                f"copy (select * from read_csv({_quoted(str(csv))}{self._csv_options()})) "  # noqa: S608 - both are quoted
-                f"to {_quoted(str(parquet))} (format parquet)"
-            )
+            try:
+                connection.execute(
+                    f"copy (select * from read_csv({_quoted(str(csv))}{self._csv_options()})) "  # noqa: S608 - both are quoted
+                    f"to {_quoted(str(parquet))} (format parquet)"
+                )
+            except duckdb.Error as error:
+                cause = csvs.first_fault(str(csv)) or _first_line(error)
+                raise SourceError(f"source {path}: cannot be read: {cause}. Replace the file.") from error
             parquet.replace(target)
         return target
 
     def _csv_options(self) -> str:
         texts = ", ".join(_quoted(n) for n in ("", *self._nulls))
-        return f", nullstr=[{texts}], sample_size=-1"
+        # What is not said is guessed, and a guess that skips lines or takes a quote for text hides a broken file.
+        fixed = "quote='\"', escape='\"', comment='', skip=0"
+        return f", header=true, nullstr=[{texts}], sample_size=-1, {fixed}"
 
 
 def _unzipped(archive: Path, folder: Path) -> Path:
@@ -121,6 +180,16 @@ def _unzipped(archive: Path, folder: Path) -> Path:
             return Path(packed.extract(packed.namelist()[0], folder))
     except (OSError, zipfile.BadZipFile, IndexError) as error:
         raise SourceError(f"source {archive}: cannot be unpacked: {error}. Replace the file.") from error
+
+
+def _fault(connection: duckdb.DuckDBPyConnection, path: str, suffix: str) -> str | None:
+    if suffix == ".csv":
+        return csvs.first_fault(path)
+    if suffix != ".parquet":
+        return None
+    found = connection.execute(f"select file_name, name from parquet_schema({_quoted(path)})").fetchall()  # noqa: S608 - quoted
+    first = [name for file, name in found if file == found[0][0]]
+    return csvs.doubled(first[1:])  # the first one is the schema itself
 
 
 def shown_files(files: Mapping[str, str]) -> str:
@@ -135,7 +204,7 @@ def _in_package(url: str) -> Path:
         raise SourceError(f"source {url}: the package {package} is not installed. Install it, then run again.")
     path = Path(found.submodule_search_locations[0]) / inside
     if not path.is_file():
-        raise SourceError(f"source {url}: the package {package} has no file {inside}.")
+        raise SourceError(f"source {url}: the package {package} has no file {inside}. Correct the path.")
     return path
 
 

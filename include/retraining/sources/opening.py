@@ -1,37 +1,47 @@
-"""From a spec to the source it names."""
+"""From a spec to the sources it names."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from retraining.errors import SpecError
-from retraining.sources.base import Resolver, RowSource, environment_resolver, parameters_of
+from retraining.sources.base import Places, Resolver, RowSource, environment_resolver, parameters_of
 from retraining.sources.files import FileSource
+from retraining.sources.function import FunctionSource
+from retraining.sources.guarded import GuardedSource
 from retraining.sources.replay import ReplayedSource
 from retraining.sources.sql import SqlSource
 from retraining.spec import FrozenSpec
+from retraining.spec.data import Source
 
 
-def open_source(frozen: FrozenSpec, cache: Path, resolver: Resolver = environment_resolver) -> RowSource:
-    """Return the source of a spec; nothing is read yet.
+def open_source(frozen: FrozenSpec, places: Places, resolver: Resolver = environment_resolver) -> RowSource:
+    """Return the source of a spec's features; nothing is read yet.
 
     Raises
     ------
     SpecError
         When a replayed source's query does not keep to a window: rows of two cycles would be mixed.
     """
-    data = frozen.spec.data
-    source: RowSource
-    if data.source.connection is not None:
-        source = SqlSource(data.source.connection, frozen.sql or "", resolver)  # the spec requires a query here
-    else:
-        files = data.source.files or {}  # the spec requires files where there is no connection
-        named = files if isinstance(files, dict) else {"data": files}
-        source = FileSource(named, frozen.sql, data.source.nulls, cache)
-    if data.source.replay is None:
-        return source
-    if parameters_of(frozen.sql or "") != {"start", "end"}:
-        raise SpecError(
-            f"{frozen.model}.yaml: data.source.replay needs a data.source.query that keeps to :start and :end."
-        )
-    return ReplayedSource(source, data.source.replay, data.time_column)
+    source = frozen.spec.data.source
+    found = _open(frozen, source, places, resolver)
+    if source.replay is not None:
+        if parameters_of(frozen.file(source) or "") != {"start", "end"}:
+            raise SpecError(
+                f"{frozen.model}.yaml: data.source.replay needs a data.source.query that keeps to :start and :end."
+            )
+        found = ReplayedSource(found, source.replay, frozen.spec.data.time)
+    return GuardedSource(found, source)
+
+
+def open_labels(frozen: FrozenSpec, places: Places, resolver: Resolver = environment_resolver) -> RowSource | None:
+    """Return the source of a spec's labels, None when they come with the features."""
+    labels = frozen.spec.data.labels
+    return None if labels is None else GuardedSource(_open(frozen, labels, places, resolver), labels)
+
+
+def _open(frozen: FrozenSpec, source: Source, places: Places, resolver: Resolver) -> RowSource:
+    text = frozen.file(source)
+    if source.connection is not None:
+        return SqlSource(source.connection, text or "", resolver)  # the spec requires a query here
+    if source.function is not None:
+        return FunctionSource(source.function, text or "", places.models)  # frozen with the spec
+    return FileSource(source.named_files(), text, source.nulls, places)

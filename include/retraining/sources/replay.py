@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from retraining.errors import SourceError
 from retraining.records import Window
 from retraining.sources.base import RowSource
-from retraining.spec.model import Replay
+from retraining.spec.data import Replay
 
 
 class ReplayedSource:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 import pyarrow as pa
-from sqlalchemy import create_engine, text
-from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from retraining.errors import SourceError, Unavailable
 from retraining.records import Window
@@ -13,6 +13,10 @@ from retraining.sources.base import Resolver, parameters_of
 
 _ROWS_PER_FETCH = 50_000
 """Rows held at once while streaming: some tens of megabytes for a wide table."""
+_ONE_SNAPSHOT = {"postgresql": "REPEATABLE READ", "mysql": "REPEATABLE READ", "mariadb": "REPEATABLE READ"}
+"""Isolation under which a query that is fetched in parts sees one state of the tables, however they change."""
+_REFUSED = ("authentication failed", "access denied", "permission denied", "no password supplied")
+"""What databases say when credentials are refused: trying again would only lock the account."""
 
 
 class SqlSource:
@@ -29,19 +33,59 @@ class SqlSource:
         Unavailable
             When the database does not answer.
         SourceError
-            When the connection's URL or the query is wrong.
+            When the connection's URL or the query is wrong, or the credentials are refused.
         """
+        engine = self._engine()
+        try:
+            tables = self._fetch(engine, window)
+        except (OperationalError, InterfaceError) as error:
+            cause = _without_password(_first_line(error.orig), engine)
+            if any(words in cause.lower() for words in _REFUSED):
+                raise SourceError(
+                    f"connection {self._name}: the credentials were refused: {cause}. Correct the connection."
+                ) from None
+            if any(words in cause.lower() for words in _WRONG):
+                raise SourceError(f"connection {self._name}: {cause}. Check the .sql and the connection.") from None
+            raise Unavailable(f"connection {self._name}: does not answer: {cause}. Run again when it does.") from error
+        except (SQLAlchemyError, pa.ArrowException, ValueError, OverflowError) as error:
+            cause = _without_password(_first_line(getattr(error, "orig", None) or error), engine)
+            raise SourceError(f"connection {self._name}: the query failed: {cause}. Check the .sql.") from error
+        finally:
+            engine.dispose()
+        return pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({})
+
+    def _engine(self) -> Engine:
+        url = self._resolver(self._name)
+        try:
+            return create_engine(url)
+        except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as error:
+            cause = _first_line(error).replace(url, "its URL")
+            raise SourceError(
+                f"connection {self._name}: {cause}. Give it a SQLAlchemy URL whose driver is installed."
+            ) from None
+
+    def _fetch(self, engine: Engine, window: Window) -> list[pa.Table]:
         values = {"start": window.start, "end": window.end}
         used = {name: values[name] for name in parameters_of(self._sql)}
-        try:
-            engine = create_engine(self._resolver(self._name))
-            with engine.connect().execution_options(stream_results=True) as connection:
-                frames = pd.read_sql(text(self._sql), connection, params=used, chunksize=_ROWS_PER_FETCH)
-                tables = [pa.Table.from_pandas(frame, preserve_index=False) for frame in frames]
-            engine.dispose()
-        except OperationalError as error:
-            raise Unavailable(f"connection {self._name}: {str(error.orig).splitlines()[0]}") from error
-        except (SQLAlchemyError, ArgumentError, pa.ArrowException) as error:
-            cause = str(getattr(error, "orig", None) or error).splitlines()[0]
-            raise SourceError(f"connection {self._name}: the query failed: {cause}. Check the .sql.") from error
-        return pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({})
+        options = {"stream_results": True}
+        isolation = _ONE_SNAPSHOT.get(engine.dialect.name)
+        with engine.connect().execution_options(
+            **options, **({"isolation_level": isolation} if isolation else {})
+        ) as connection:
+            frames = pd.read_sql(
+                text(self._sql), connection, params=used, chunksize=_ROWS_PER_FETCH, dtype_backend="pyarrow"
+            )
+            return [pa.Table.from_pandas(frame, preserve_index=False) for frame in frames]
+
+
+_WRONG = ("syntax error", "no such table", "no such column", "no such function", "does not exist")
+"""What databases say under the name of an operational error although the query or the connection is wrong."""
+
+
+def _first_line(error: object) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+
+
+def _without_password(message: str, engine: Engine) -> str:
+    password = engine.url.password
+    return message.replace(str(password), "***") if password else message

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,34 +16,53 @@ from pydantic import BaseModel, ValidationError
 
 from retraining.errors import SHOWN_ITEMS, SpecError
 from retraining.records import digest_of
+from retraining.spec.data import Source
 from retraining.spec.model import Spec
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_MODEL_KEYS = ("data", "features", "training")
+_DOCUMENTATION = ("owner", "contact", "upstream", "refresh")
 
 
 @dataclass(frozen=True)
 class FrozenSpec:
-    """A spec as it was when a run was admitted, with the text of its SQL. `id` is the digest of both."""
+    """A spec as it was when a run was admitted, with the text of the files it names. `id` is the digest of both."""
 
     model: str
     spec: Spec
-    sql: str | None
+    files: Mapping[str, str]
+    """The SQL and Python beside the YAML, by file name."""
+    text: str = field(default="", compare=False, repr=False)
+    """The YAML as it was typed, for people; empty where a spec comes back from the store."""
 
-    @property
+    @cached_property
     def id(self) -> str:
-        """The digest of the resolved YAML and its SQL."""
+        """The digest of the resolved YAML and the files it names."""
         return digest_of(self.document())
 
-    @property
+    @cached_property
     def learning_id(self) -> str:
-        """The digest of what decides the model itself (data, features, training): equal ids are a refresh."""
+        """The digest of what decides the model itself (data, features, training): equal ids are a refresh.
+
+        What is only said about the data (owners, meanings) decides nothing.
+        """
         resolved = self.spec.model_dump(mode="json")
-        return digest_of({"sql": self.sql, **{key: resolved[key] for key in _MODEL_KEYS}})
+        data = {k: v for k, v in resolved["data"].items() if k not in ("source", "labels", "columns")}
+        sources = {name: without_documentation(resolved["data"][name]) for name in ("source", "labels")}
+        learnt = {key: resolved[key] for key in ("features", "training")}
+        return digest_of({"files": dict(self.files), "data": data, **sources, **learnt})
+
+    def file(self, source: Source) -> str | None:
+        """Return the text of the SQL or Python file a source names; None when it names none."""
+        return None if source.text_file is None else self.files[source.text_file]
 
     def document(self) -> dict[str, Any]:
         """The JSON that is frozen under `specs/<id>.json`."""
-        return {"model": self.model, "spec": self.spec.model_dump(mode="json"), "sql": self.sql}
+        return {"model": self.model, "spec": self.spec.model_dump(mode="json"), "files": dict(self.files)}
+
+
+def without_documentation(source: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a source's values without what is only said about it."""
+    return {k: v for k, v in (source or {}).items() if k not in _DOCUMENTATION}
 
 
 def find_models(folder: Path) -> dict[str, Path]:
@@ -63,7 +84,7 @@ def find_models(folder: Path) -> dict[str, Path]:
 
 
 def load(path: Path) -> FrozenSpec:
-    """Read and check one YAML and the SQL it names.
+    """Read and check one YAML and the SQL or Python files it names.
 
     Raises
     ------
@@ -72,12 +93,12 @@ def load(path: Path) -> FrozenSpec:
     """
     if not path.stem.isidentifier():
         raise SpecError(f"{path.name}: the file's name is the model's name: use letters, digits and underscores only.")
-    values = _read_yaml(path)
+    text, values = _read_yaml(path)
     try:
         spec = Spec.model_validate(values)
     except ValidationError as error:
         raise SpecError(_explain(path.name, error)) from error
-    return FrozenSpec(path.stem, spec, _read_sql(path, spec.data.source.query))
+    return FrozenSpec(path.stem, spec, _read_files(path, spec), text)
 
 
 def freeze(frozen: FrozenSpec) -> bytes:
@@ -88,20 +109,22 @@ def freeze(frozen: FrozenSpec) -> bytes:
 def thaw(data: bytes) -> FrozenSpec:
     """Rebuild a frozen spec."""
     document = json.loads(data)
-    return FrozenSpec(document["model"], Spec.model_validate(document["spec"]), document["sql"])
+    return FrozenSpec(document["model"], Spec.model_validate(document["spec"]), document["files"])
 
 
-def _read_yaml(path: Path) -> Any:
+def _read_yaml(path: Path) -> tuple[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
         values = yaml.load(text, Loader=_Loader)  # noqa: S506 - CSafeLoader is the C build of the safe loader
     except FileNotFoundError as error:
         raise SpecError(f"{path}: there is no such file.{_nearby(path)}") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SpecError(f"{path.name}: cannot be read as YAML: {' '.join(str(error).split())}") from error
+        raise SpecError(
+            f"{path.name}: cannot be read as YAML: {' '.join(str(error).split())}. Mend it, as UTF-8."
+        ) from error
     if not isinstance(values, dict):
         raise SpecError(f"{path.name}: is empty or not a mapping of keys. Start from docs/how-to/add-a-model.md.")
-    return values
+    return text, values
 
 
 def _nearby(path: Path) -> str:
@@ -110,14 +133,19 @@ def _nearby(path: Path) -> str:
     return f" Did you mean {close[0]}?" if close else ""
 
 
-def _read_sql(path: Path, query: str | None) -> str | None:
-    if query is None:
-        return None
-    file = path.parent / query
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path.name}: data.source.query: cannot read {query} beside the YAML: {error}") from error
+def _read_files(path: Path, spec: Spec) -> dict[str, str]:
+    sources = {"data.source": spec.data.source, "data.labels": spec.data.labels}
+    found = {}
+    for where, source in sources.items():
+        name = source.text_file if source else None
+        if name is None:
+            continue
+        try:
+            found[name] = (path.parent / name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            text = _without_password(f"{path.name}: {where}: cannot read {name} beside the YAML: {error}")
+            raise SpecError(f"{text}. Correct the name, or write the file as UTF-8.") from error
+    return found
 
 
 def _explain(name: str, error: ValidationError) -> str:
@@ -140,7 +168,11 @@ def _problem(error: Any) -> str:
     text = error["msg"].removeprefix("Value error, ")
     given = error.get("input")
     shown = f" (got {str(given)[:60]!r})" if isinstance(given, (str, int, float, bool)) else ""
-    return f"{where}: {text[0].lower() + text[1:]}{shown}"
+    return _without_password(f"{where}: {text[0].lower() + text[1:]}{shown}")
+
+
+def _without_password(text: str) -> str:
+    return re.sub(r"(?<=:/)(/?)[^\s'\"]*@", r"\1***@", text)
 
 
 def _fields_at(loc: Iterable[object]) -> set[str]:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
-from typing import Annotated, Any, Literal
+from datetime import timedelta
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from retraining.windows import Partition, format_duration, nominal, parse_duration
+from retraining.spec.base import Duration, Group
+from retraining.spec.data import HASHED_BLOCK, HASHED_HOLDOUT, HASHED_TRAINING, Data
+from retraining.windows import format_duration, nominal
 
-Duration = Annotated[
-    timedelta,
-    BeforeValidator(lambda value: parse_duration(value) if isinstance(value, str) else value),
-    PlainSerializer(format_duration, return_type=str),
-]
 Task = Literal["binary", "multiclass", "regression"]
 Severity = Literal["critical", "warning", "info"]
 
@@ -21,63 +18,11 @@ DEFAULT_METRIC: dict[str, str] = {"binary": "roc_auc", "multiclass": "log_loss",
 MIN_PARTITIONS, MAX_PARTITIONS = 10, 400
 
 
-class Group(BaseModel):
-    """A group of keys; an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 class Owner(Group):
     """Who answers for the model."""
 
     business: str = Field(description="Who decides what the model is for.")
     technical: str = Field(description="Who is called when it breaks.")
-
-
-class Replay(Group):
-    """Plays a recorded period again and again, day by day, as if it were a live feed."""
-
-    start: date = Field(description="First recorded day.")
-    days: int = Field(gt=0, multiple_of=7, description="Length of the cycle; whole weeks keep the weekday.")
-
-
-class Source(Group):
-    """Where rows come from: `files` read by DuckDB, or a database behind a named `connection`."""
-
-    files: dict[str, str] | str | None = Field(
-        None, description="A path, a pattern or an fsspec URL, or several under the names the query uses."
-    )
-    connection: str | None = Field(None, description="The name of a connection; never a URL with a password.")
-    query: str | None = Field(None, description="An .sql file beside the YAML; it may use :start and :end.")
-    nulls: tuple[str, ...] = Field((), description="Further texts that mean a missing value in CSV files.")
-    replay: Replay | None = Field(None, description="Replay a recorded period as a live feed (for examples).")
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Source:
-        if (self.files is None) == (self.connection is None):
-            raise ValueError("give exactly one of files and connection")
-        if self.connection is not None and "://" in self.connection:
-            raise ValueError("connection is a name, not a URL: put the URL into RETRAINING_CONN_<NAME> or Airflow")
-        if self.connection is not None and self.query is None:
-            raise ValueError("a connection needs a query: name an .sql file beside the YAML")
-        if self.query is None and isinstance(self.files, dict) and len(self.files) > 1:
-            raise ValueError("several files need a query that joins them: name an .sql file beside the YAML")
-        return self
-
-
-class Data(Group):
-    """Where rows come from, and what their columns mean in time."""
-
-    source: Source = Field(description="The files or the database.")
-    target: str = Field(description="The column to predict.")
-    time_column: str = Field(description="When the prediction is needed; decides partition, window and holdout.")
-    key: tuple[str, ...] = Field(description="The columns that name a row; unique.")
-    timezone: str = Field("UTC", description="Zone of source times that carry none. Ambiguous local hours are errors.")
-    outcomes: tuple[str, ...] = Field((), description="Columns known only with the label; never features.")
-    label_delay: Duration = Field(timedelta(days=1), description="How long until a row's label is final.")
-    max_unlabelled: float = Field(0.05, ge=0, le=1, description="Largest share of mature rows without a label.")
-    look_back: int = Field(2, ge=0, description="How many partitions are read again for late or corrected rows.")
-    partition: Partition = Field("day", description="The unit in which data is stored, checked and scored.")
 
 
 class Check(BaseModel):
@@ -97,8 +42,19 @@ class Check(BaseModel):
 class Checks(Group):
     """What must hold, beyond row count and schema, which are always checked."""
 
-    rows: tuple[Check, ...] = Field((), description="Checked on each new partition.")
-    window: tuple[Check, ...] = Field((), description="Checked on the training window as a whole.")
+    rows: tuple[Check, ...] = Field(
+        (),
+        description="Checked on the rows of each new partition, with Great Expectations. Rows that break a critical "
+        "check are set aside.",
+    )
+    window: tuple[Check, ...] = Field(
+        (),
+        description="Checked on the training window as a whole: Great Expectations' types about whole columns, "
+        "expect_fresh_rows (max_age) and expect_usual_volume (min_ratio, max_ratio, newest, history).",
+    )
+    quarantine: float = Field(
+        0.01, ge=0, le=1, description="Largest share of a partition's rows that may be set aside; beyond it blocks."
+    )
 
 
 class Features(Group):
@@ -191,6 +147,13 @@ class Score(Group):
 
     schedule: str | None = Field("0 5 * * *", description="Cron, UTC.")
     catch_up: Duration = Field(timedelta(days=7), description="How far back missed partitions are still scored.")
+    max_skew: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Largest share of a partition's rows, per column, that may lie far outside what the champion was "
+        "trained on; beyond it nothing is scored.",
+    )
 
 
 class Business(Group):
@@ -243,6 +206,20 @@ class Retrain(Group):
     min_new_labels: int = Field(500, ge=0, description="Fewest labels newer than the champion that justify asking.")
 
 
+class Retention(Group):
+    """How long what nothing needs any more is kept before housekeeping frees it."""
+
+    keep: Duration = Field(
+        timedelta(days=365),
+        description="How long data, releases and predictions are kept after nothing needs them; counted from as-of "
+        "times. What the champion, the one before it, an open verdict or an open request needs is always kept.",
+    )
+
+
+def _plain(value: object) -> object:
+    return format_duration(value) if isinstance(value, timedelta) else value
+
+
 class Spec(Group):
     """A model. The file's name is the model's name."""
 
@@ -257,6 +234,36 @@ class Spec(Group):
     score: Score = Field(default_factory=lambda: Score(), description="What it predicts each day.")
     monitor: Monitor = Field(default_factory=lambda: Monitor(), description="What is watched every day.")
     retrain: Retrain = Field(default_factory=lambda: Retrain(), description="When it is retrained.")
+    retention: Retention = Field(default_factory=lambda: Retention(), description="How long what was made is kept.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_time(cls, values: Any) -> Any:
+        """Fill in what follows from rows that have no time, and refuse what has no meaning for them."""
+        data = values.get("data") if isinstance(values, dict) else None
+        if not isinstance(data, dict) or data.get("time_column") is not None:
+            return values
+        fixed: dict[str, dict[str, Any]] = {
+            "data": {"label_delay": timedelta()},
+            "training": {"window": HASHED_TRAINING},
+            "gate": {"holdout": HASHED_HOLDOUT, "block": HASHED_BLOCK, "refit": False},
+            "score": {"schedule": None},
+            "monitor": {"schedule": None},
+        }
+        filled = dict(values)
+        for group, keys in fixed.items():
+            given = values.get(group) or {}
+            if not isinstance(given, dict):
+                continue  # reported as a wrong type by the group itself
+            resolved = {key: _plain(value) for key, value in keys.items()}
+            wrong = [key for key in keys if key in given and given[key] not in (keys[key], resolved[key])]
+            if wrong:
+                raise ValueError(
+                    f"{group}.{wrong[0]} has no meaning without data.time_column: rows are spread by a keyed hash, "
+                    "a fifth of them is the holdout, and nothing is scored or watched by day. Remove the key"
+                )
+            filled[group] = {**given, **resolved}
+        return filled
 
     @property
     def cooldown(self) -> timedelta:
@@ -277,7 +284,7 @@ class Spec(Group):
                 f"training.window plus gate.holdout is longer than the {replay.days} days that data.source.replay "
                 "repeats: the holdout would hold rows the model was trained on"
             )
-        reserved = {self.data.target, self.data.time_column, *self.data.outcomes}
+        reserved = {self.data.time, *self.data.known_late}
         leaking = reserved.intersection(self.features.numeric + self.features.categorical)
         if leaking:
             raise ValueError(f"features may not name the target, the time column or an outcome: {sorted(leaking)}")

@@ -1,0 +1,83 @@
+"""Which readings of a source still hold: some name chunks that were freed, or erased and cleaned since.
+
+The ledger only ever grows, so a reading is never taken back; marks beside it say what became of its chunks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from retraining.ledger import Ledger
+from retraining.ledger.upkeep import ERASED, EVERY_MODEL, FREED, StoredReading
+from retraining.records import Chunk, digest_of, from_dict
+
+_Readings = dict[datetime, list[tuple[datetime, tuple[Chunk, ...]]]]
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """What stands in for an erased chunk: the chunk of the other rows, or None when there are none."""
+
+    chunk: Chunk | None
+
+
+def freed_key(source_id: str, start: datetime, as_of: datetime) -> str:
+    """Return the key under which a reading is marked as freed."""
+    return digest_of([source_id, start.isoformat(), as_of.isoformat()])
+
+
+def usable(ledger: Ledger, source_id: str, known: _Readings) -> _Readings:
+    """Leave out readings whose chunks were freed, and name the cleaned chunk where one was erased."""
+    keys = {freed_key(source_id, start, when): (start, when) for start, seen in known.items() for when, _ in seen}
+    freed = {keys[key] for key in ledger.finished_keys(EVERY_MODEL, FREED, sorted(keys))}
+    cleaned = replacements(ledger, (c.id for seen in known.values() for _, found in seen for c in found))
+    if not freed and not cleaned:
+        return known
+    return {
+        start: [(when, replaced(found, cleaned)) for when, found in seen if (start, when) not in freed]
+        for start, seen in known.items()
+    }
+
+
+def in_force(ledger: Ledger) -> dict[str, StoredReading]:
+    """Return the readings that runs may use, by the key of their mark; erased chunks have their cleaned ones."""
+    known = {freed_key(r.source_id, r.start, r.as_of): r for r in ledger.every_reading()}
+    freed = ledger.finished_keys(EVERY_MODEL, FREED, sorted(known))
+    cleaned = replacements(ledger, {c.id for r in known.values() for c in r.chunks})
+    return {
+        key: StoredReading(r.source_id, r.start, r.as_of, replaced(r.chunks, cleaned))
+        for key, r in known.items()
+        if key not in freed
+    }
+
+
+def replacements(ledger: Ledger, chunk_ids: Iterable[str]) -> dict[str, Chunk | None]:
+    """Return what stands in for those of the chunks that were erased, also when that was erased in turn."""
+    found: dict[str, Chunk | None] = {}
+    ask = set(chunk_ids)
+    while ask:
+        bodies = ledger.finished_keys(EVERY_MODEL, ERASED, sorted(ask))
+        new = {identity: from_dict(Cleaned, body).chunk for identity, body in bodies.items()}
+        found.update(new)
+        ask = {chunk.id for chunk in new.values() if chunk is not None} - set(found)
+    return found
+
+
+def present(ledger: Ledger, chunks: Iterable[Chunk]) -> tuple[Chunk, ...]:
+    """Return chunks of a snapshot as they are now: for figures about its rows, not to make it again."""
+    listed = tuple(chunks)
+    return replaced(listed, replacements(ledger, (c.id for c in listed)))
+
+
+def replaced(chunks: Iterable[Chunk], cleaned: dict[str, Chunk | None]) -> tuple[Chunk, ...]:
+    """Return the chunks with the cleaned ones in place of those that were erased."""
+    present = []
+    for chunk in chunks:
+        now: Chunk | None = chunk
+        while now is not None and now.id in cleaned:
+            now = cleaned[now.id]
+        if now is not None:
+            present.append(now)
+    return tuple(present)
