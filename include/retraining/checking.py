@@ -42,7 +42,8 @@ def shortest_interval(schedule: str) -> timedelta:
 def _checks(frozen: FrozenSpec) -> Iterator[Callable[[], object]]:
     from retraining.features import FeaturePlan, make_model
     from retraining.metrics import find_metric
-    from retraining.validate import make_expectation
+    from retraining.validation.expectations import require_row_check
+    from retraining.validation.windows import require_window_check
 
     spec = frozen.spec
     plan = FeaturePlan(spec.features.numeric or ("x",), spec.features.categorical)
@@ -61,8 +62,10 @@ def _checks(frozen: FrozenSpec) -> Iterator[Callable[[], object]]:
     for candidate in spec.training.candidates:
         params = {**candidate.params, **{k: v[0] for k, v in candidate.search.items() if v}}
         yield partial(make_model, candidate.estimator, params, plan, 0)
-    for check in (*spec.checks.rows, *spec.checks.window):
-        yield partial(make_expectation, check)
+    for check in spec.checks.rows:
+        yield partial(require_row_check, check)
+    for check in spec.checks.window:
+        yield partial(require_window_check, check)
 
 
 def _decidable(frozen: FrozenSpec) -> None:

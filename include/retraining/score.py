@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from datetime import datetime
 from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from retraining import artifacts, ingest
+from retraining import artifacts, ingest, parquet
 from retraining.artifacts import StoredModel
 from retraining.errors import RequestError
 from retraining.metrics import Array
 from retraining.records import Champion, PredictionSet, Snapshot, Window
 from retraining.spec import FrozenSpec
 from retraining.store import Store, sha256
+from retraining.validate import validate_rows
 from retraining.windows import floor, nominal, partitions, step
 from retraining.workspace import Workspace
 
@@ -65,6 +64,8 @@ def predict(
         When the champion's release is not what was deployed.
     SourceError
         When the rows do not have the columns or types the champion was trained on.
+    ValidationFailed
+        When the rows break a check beyond the quarantine's budget.
     """
     if not windows:
         return []
@@ -76,6 +77,7 @@ def predict(
         if not extent.chunks[window.start]:
             continue  # an empty partition is a fact; the monitor's volume checks speak about it
         manifest = ingest.snapshot(reader, extent, window, as_of, labels=False)
+        manifest = validate_rows(workspace.store, workspace.ledger, frozen, manifest).snapshot
         made.append(_write(workspace, frozen, model, champion, manifest))
     return made
 
@@ -87,7 +89,7 @@ def publish(workspace: Workspace, made: list[PredictionSet]) -> list[PredictionS
 
 def read_predictions(store: Store, record: PredictionSet) -> pa.Table:
     """Return a published set's rows (key, time, prediction, id) after checking the file's digest."""
-    return pq.read_table(io.BytesIO(store.read(record.key, record.file_sha256)))
+    return parquet.from_bytes(store.read(record.key, record.file_sha256))
 
 
 def prediction_ids(window: Window, release_id: str, keys: pa.Table) -> list[str]:
@@ -113,17 +115,14 @@ def _write(
     data = frozen.spec.data
     rows = ingest.load(workspace.store, manifest, data)
     outputs = model.predict(rows, f"{frozen.model}, {manifest.describe()}")
-    keys = rows.select(list(data.key))
-    wanted = list(dict.fromkeys([*data.key, data.time_column]))
+    keys = rows.select(list(data.keys))
+    wanted = list(dict.fromkeys([*data.keys, data.time]))
     table = rows.select(wanted).append_column(ID, pa.array(prediction_ids(manifest.window, champion.release_id, keys)))
     for name, column in prediction_columns(model, outputs).items():
         table = table.append_column(name, column)
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    content = buffer.getvalue()
     day = f"{manifest.window.start:%Y-%m-%dT%H}"
     key = f"predictions/{frozen.model}/{day}/{champion.release_id[:16]}-{manifest.id[:16]}.parquet"
-    workspace.store.write_once(key, content)
+    workspace.store.write_once(key, parquet.to_bytes(table))
     digest = sha256(workspace.store.read(key))
     return PredictionSet(
         model=frozen.model,
