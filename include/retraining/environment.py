@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import os
+import importlib
 import platform
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import distributions
-from typing import Any
+from typing import Any, cast
 
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from retraining.records import digest_of
+from retraining.errors import Damaged
+from retraining.records import digest_of, short
+from retraining.store import Store
 
 _CORE = ("scikit-learn", "numpy", "scipy", "pandas", "pyarrow", "skops")
 
 
-@cache
 def describe_environment() -> dict[str, Any]:
-    """Return installed versions, Python, platform, numeric kernels and thread caps."""
-    versions = {d.metadata["Name"].lower(): d.version for d in distributions()}
-    kernels = sorted({f"{p['internal_api']} {p['version']} {p.get('architecture', '')}" for p in threadpool_info()})
-    return {
-        "python": platform.python_version(),
-        "platform": f"{sys.platform} {platform.machine()}",
-        "kernels": kernels,
-        "threads": os.environ.get("OMP_NUM_THREADS", "default"),
-        "versions": dict(sorted(versions.items())),
-    }
+    """Return installed versions, Python, platform, numeric kernels and the threads they may use now."""
+    return {**_installed(), "threads": _threads()}
 
 
 def environment_id() -> str:
@@ -37,5 +32,101 @@ def environment_id() -> str:
 
 def core_requirements() -> list[str]:
     """Return the exact requirements that a model needs to be loaded, for MLflow."""
-    versions = describe_environment()["versions"]
+    versions = _installed()["versions"]
     return [f"{name}=={versions[name]}" for name in _CORE if name in versions]
+
+
+def keep_environment(store: Store) -> str:
+    """Write the environment's document into the store, once; return its id."""
+    document = describe_environment()
+    identity = digest_of(document)
+    store.write_json_once(_key(identity), document)
+    return identity
+
+
+def read_environment(store: Store, identity: str) -> dict[str, Any] | None:
+    """Return the document of an environment that a model was made in, None when none was kept.
+
+    Raises
+    ------
+    Damaged
+        When the document is not what was kept.
+    """
+    if not store.exists(_key(identity)):
+        return None
+    document = cast("dict[str, Any]", store.read_json(_key(identity)))
+    if digest_of(document) != identity:
+        raise Damaged(f"store {store.url}: {_key(identity)} was altered. Restore it from a backup of the store.")
+    return document
+
+
+def environment_changes(document: Mapping[str, Any] | None, identity: str) -> tuple[str, ...]:
+    """Say how this environment differs from a kept one; nothing when it is the same.
+
+    Parameters
+    ----------
+    document
+        What `read_environment` returned.
+    identity
+        The id of the kept environment.
+
+    Returns
+    -------
+    One sentence per difference, such as `scikit-learn 1.9.0 -> 1.9.1`: machine and numeric libraries first.
+    """
+    now = describe_environment()
+    if digest_of(now) == identity:
+        return ()
+    if document is None:
+        return (f"what changed is not known: environments/{short(identity)} is missing from the store",)
+    before = {k: v for k, v in document.items() if k != "versions"}
+    machine = [_change(k, v, now.get(k)) for k, v in sorted(before.items()) if v != now.get(k)]
+    old, new = document["versions"], now["versions"]
+    names = sorted(old.keys() | new.keys(), key=lambda n: (_CORE.index(n) if n in _CORE else len(_CORE), n))
+    return (*machine, *(_change(n, old.get(n), new.get(n)) for n in names if old.get(n) != new.get(n)))
+
+
+@contextmanager
+def threads_of(document: Mapping[str, Any] | None) -> Iterator[None]:
+    """Use as many threads as a kept environment did: the one difference that a process can undo by itself."""
+    with threadpool_limits(None if document is None else document["threads"]):
+        yield
+
+
+@cache
+def _installed() -> dict[str, Any]:
+    # the kernels are those that a model computes with, whatever else this process has loaded so far
+    importlib.import_module("sklearn.linear_model")
+    versions = {d.metadata["Name"].lower(): d.version for d in distributions()}
+    kernels = sorted({f"{p['internal_api']} {p['version']} {p.get('architecture', '')}" for p in threadpool_info()})
+    return {
+        "python": platform.python_version(),
+        "platform": f"{sys.platform} {platform.machine()}",
+        "kernels": kernels,
+        "versions": dict(sorted(versions.items())),
+    }
+
+
+def _threads() -> dict[str, int]:
+    """Return the size of each kind of thread pool, as it is and not as a variable would have it."""
+    _installed()  # loads the pools
+    pools: dict[str, int] = {}
+    for pool in threadpool_info():
+        pools[pool["user_api"]] = max(pools.get(pool["user_api"], 1), pool["num_threads"])
+    return dict(sorted(pools.items()))
+
+
+def _change(name: str, before: object, now: object) -> str:
+    return f"{name} {_shown(before)} -> {_shown(now)}"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {v}" for k, v in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(str(v).strip() for v in value)
+    return "absent" if value is None else str(value)
+
+
+def _key(identity: str) -> str:
+    return f"environments/{identity}.json"

@@ -1,0 +1,101 @@
+"""Where a model comes from: reproduce it, or adopt one that a team already runs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from retraining.cli.common import Json, Model, Reason, person, time_or_now, workspace
+from retraining.cli.output import EXIT_FAILED, console, errors, print_json, print_table
+from retraining.records import short, to_dict
+
+
+def reproduce(
+    model: Model,
+    version: Annotated[
+        int | None,
+        typer.Option("--version", help="MLflow's version; default: champion, else newest candidate."),
+    ] = None,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Rebuild in another environment too, and compare within 1e-6.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Rebuild a model from its frozen data, spec and seed, and compare every prediction. Exit 1 when they differ."""
+    from retraining.reproduce import describe, succeeded
+    from retraining.reproduce import reproduce as rebuild
+
+    found = rebuild(workspace(), model, version, anyway=anyway)
+    if json:
+        print_json(to_dict(found))
+    else:
+        for change in found.environment_changes:
+            console.print(f"environment: {change}", markup=False)
+        console.print(describe(found), markup=False)
+    if not succeeded(found):
+        raise typer.Exit(EXIT_FAILED)
+
+
+def adopt(
+    model: Model,
+    uri: Annotated[str, typer.Argument(help="The registered version: models:/NAME/VERSION.")],
+    as_of: Annotated[str | None, typer.Option("--as-of", help="The time of the adoption; default: now.")] = None,
+    reason: Reason = "",
+    trust_pickle: Annotated[
+        bool, typer.Option("--trust-pickle", help="Read a pickle, which runs the code in it; needs --sha256.")
+    ] = False,
+    sha256: Annotated[
+        str | None, typer.Option("--sha256", help="The digest of the model file, as its maker states it.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Make a scikit-learn model that a team already runs the first champion, with its provenance unknown."""
+    from retraining.adopt import adopt as take
+
+    work = workspace()
+    champion = take(
+        work,
+        model,
+        uri,
+        as_of=time_or_now(as_of),
+        by=person(),
+        reason=reason,
+        trust_pickle=trust_pickle,
+        expected_sha256=sha256,
+    )
+    if json:
+        print_json(to_dict(champion))
+    else:
+        head = f"{model}: version {champion.version} is champion {champion.sequence} ({champion.kind})"
+        until = f"watched from now on; challengers are judged on rows from {champion.cutoff:%Y-%m-%d %H:%M} UTC on"
+        console.print(f"{head}; {champion.reason}; {until}", markup=False)
+    for alert in work.ledger.alerts(model):
+        errors.print(alert.message, markup=False)
+
+
+def lineage(
+    snapshot: Annotated[str, typer.Argument(help="A snapshot's id, or the start of it.")], json: Json = False
+) -> None:
+    """Show where a snapshot's rows came from, and which verdicts, releases and champions used them."""
+    from retraining.lineage import of_snapshot
+
+    found = of_snapshot(workspace(), snapshot)
+    if json:
+        print_json(to_dict(found))
+        return
+    console.print(
+        f"snapshot {found.snapshot_id}\n{found.model}, {found.window}, as of {found.as_of:%Y-%m-%d %H:%M} UTC: "
+        f"{found.n_rows:,} rows, {found.n_labelled:,} labelled, {found.n_chunks} chunks",
+        markup=False,
+    )
+    if found.raw_id:
+        console.print(f"made from {found.raw_id} without {found.n_aside:,} rows that were set aside", markup=False)
+    rows = [(u.what, u.as_of, short(u.verdict_id), u.decision, u.champion, u.version) for u in found.uses]
+    print_table("Used", ("for", "as of", "verdict", "decision", "champion", "version"), rows)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    for command in (adopt, reproduce, lineage):
+        app.command()(command)
