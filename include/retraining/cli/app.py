@@ -8,7 +8,7 @@ import warnings
 
 import typer
 
-from retraining.cli import ask, loop, manage
+from retraining.cli import ask, care, data, loop, manage, new, quarantine
 from retraining.cli.output import KNOWN_ERRORS, fail
 
 app = typer.Typer(
@@ -18,9 +18,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+new.add_to(app)
 loop.add_to(app)
 ask.add_to(app)
 manage.add_to(app)
+data.add_to(app)
+quarantine.add_to(app)
+care.add_to(app)
 
 
 def main() -> None:

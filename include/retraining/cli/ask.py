@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
+from retraining.care.verify import verify
 from retraining.checking import check_spec
 from retraining.cli.common import Json, time_or_now, workspace
 from retraining.cli.output import EXIT_FAILED, console, print_json, print_table
+from retraining.cli.stored import print_verification
 from retraining.errors import RequestError, RetrainingError
-from retraining.history import events_of
-from retraining.records import TriggerDecision, Verdict, short, to_dict
+from retraining.history import VersionEntry, events_of, versions_of
+from retraining.records import TriggerDecision, Verdict, short, shown_day, to_dict
 from retraining.spec import find_models, load
 from retraining.status import Status
 from retraining.status import status as status_of
@@ -20,9 +22,17 @@ from retraining.workspace import Workspace
 OptionalModel = Annotated[str | None, typer.Argument(help="A model's name; default: all.")]
 
 
-def check(model: OptionalModel = None, json: Json = False) -> None:
-    """Check the YAMLs: keys, SQL, estimators, metrics, expectations, schedules."""
+def check(
+    model: OptionalModel = None,
+    store: Annotated[bool, typer.Option("--store", help="Check the object store instead: damage and gaps.")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="With --store: compute every chunk's id again, too.")] = False,
+    json: Json = False,
+) -> None:
+    """Check the YAMLs: keys, SQL, estimators, metrics, expectations, schedules. With --store: what is stored."""
     work = workspace()
+    if store or deep:
+        _check_store(work, model, deep=deep, as_json=json)
+        return
     models = find_models(work.settings.models)
     if model is not None and model not in models:
         work.spec(model)  # raises with the names there are
@@ -45,6 +55,18 @@ def check(model: OptionalModel = None, json: Json = False) -> None:
         raise typer.Exit(EXIT_FAILED)
 
 
+def _check_store(work: Workspace, model: str | None, *, deep: bool, as_json: bool) -> None:
+    if model is not None:
+        raise RequestError("check --store looks at the whole store, which models share: leave the model out.")
+    found = verify(work, deep=deep)
+    if as_json:
+        print_json(to_dict(found))
+    else:
+        print_verification(found)
+    if found.damage:
+        raise typer.Exit(EXIT_FAILED)
+
+
 def status(
     model: OptionalModel = None,
     as_of: Annotated[str | None, typer.Option("--as-of", help="Judge staleness at this time; default: now.")] = None,
@@ -64,9 +86,18 @@ def status(
         raise typer.Exit(EXIT_FAILED)
 
 
-def history(model: Annotated[str, typer.Argument(help="The model's name.")], json: Json = False) -> None:
+def history(
+    model: Annotated[str, typer.Argument(help="The model's name.")],
+    versions: Annotated[
+        bool, typer.Option("--versions", help="Per champion: its data, code, verdict and time in office.")
+    ] = False,
+    json: Json = False,
+) -> None:
     """Show the champion history, every verdict, decision, request and alert of a model, in order."""
     work = workspace()
+    if versions:
+        _show_versions(work, model, json)
+        return
     events = events_of(work.ledger, model)
     if not events:
         work.spec(model)  # raises when there is no such model
@@ -96,6 +127,35 @@ def explain(
     _print_list("it would change with", record.would_change)
 
 
+def _show_versions(work: Workspace, model: str, json: bool) -> None:
+    found = versions_of(work.ledger, work.store, model)
+    if not found:
+        work.spec(model)  # raises when there is no such model
+    if json:
+        print_json([to_dict(v) for v in found])
+        return
+    columns = ("entry", "version", "champion", "data", "code", "verdict")
+    print_table(f"Versions of {model}", columns, [_version_row(v) for v in found])
+    for v in found:
+        if v.problem:
+            console.print(f"entry {v.sequence}: {v.problem}", markup=False)
+
+
+def _version_row(v: VersionEntry) -> tuple[object, ...]:
+    until = f"{v.until:%Y-%m-%d %H:%M}" if v.until else "now"
+    rows = f"{short(v.snapshot_id)}: {v.n_rows:,} rows, {v.window}" if v.window else None
+    made_in = short(v.environment_id) if v.environment_id else "unreadable"
+    code = f"spec {short(v.spec_id)}, recipe {short(v.recipe_id)}, environment {made_in}"
+    return (
+        v.sequence,
+        v.version,
+        f"{v.as_of:%Y-%m-%d %H:%M} to {until}, {v.kind} by {v.by}",
+        rows,
+        f"{v.estimator.rpartition('.')[2]}, {v.provenance or code}",
+        f"{v.decision} {short(v.verdict_id)}" if v.decision else None,
+    )
+
+
 def _status_row(s: Status) -> tuple[object, ...]:
     champion, verdict, decision = s.champion, s.verdict, s.decision
     return (
@@ -103,7 +163,7 @@ def _status_row(s: Status) -> tuple[object, ...]:
         s.mode,
         f"{champion.sequence} (version {champion.version})" if champion else None,
         champion.estimator.rpartition(".")[2] if champion else None,
-        f"{champion.cutoff:%Y-%m-%d}" if champion else None,
+        shown_day(champion.cutoff) if champion else None,
         f"{verdict.decision} {short(verdict.id)}" if verdict else None,
         f"{decision.outcome} {decision.as_of:%Y-%m-%d}" if decision else None,
         len(s.requests),

@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from retraining.errors import Unavailable
 from retraining.ledger import tables as t
 from retraining.ledger.database import first_line, open_engine
+from retraining.ledger.upkeep import Upkeep
 from retraining.records import (
     Alert,
     Champion,
@@ -34,7 +35,7 @@ from retraining.windows import to_utc
 R = TypeVar("R")
 
 
-class Ledger:
+class Ledger(Upkeep):
     """The append-only record of one installation."""
 
     def __init__(self, url: str) -> None:
@@ -56,6 +57,12 @@ class Ledger:
         """Record a result; the first one stays."""
         self._add(t.work, model=model, stage=stage, key=key, body=to_dict(record))
 
+    def newest(self, cls: type[R], model: str, stage: str) -> R | None:
+        """Return the result that was recorded last for a stage."""
+        query = select(t.work.c.body).where(t.work.c.model == model, t.work.c.stage == stage)
+        body = self._one(query.order_by(t.work.c.row.desc()).limit(1))
+        return None if body is None else from_dict(cls, body)
+
     def finished_keys(self, model: str, stage: str, keys: Sequence[str]) -> dict[str, Any]:
         """Return the recorded results among the keys, as JSON values."""
         found: dict[str, Any] = {}
@@ -64,6 +71,12 @@ class Ledger:
             where = (t.work.c.model == model, t.work.c.stage == stage, t.work.c.key.in_(batch))
             found.update({row.key: row.body for row in self._all(select(t.work.c.key, t.work.c.body).where(*where))})
         return found
+
+    def finished_all(self, model: str, stage: str) -> dict[str, Any]:
+        """Return all recorded results of a stage, as JSON values by key, in the order they were recorded."""
+        where = (t.work.c.model == model, t.work.c.stage == stage)
+        query = select(t.work.c.key, t.work.c.body).where(*where).order_by(t.work.c.row)
+        return {row.key: row.body for row in self._all(query)}
 
     def finish_many(self, model: str, stage: str, bodies: dict[str, dict[str, Any]]) -> None:
         """Record several results in one transaction; those that are already there stay."""
@@ -135,6 +148,13 @@ class Ledger:
     def verdicts(self, model: str) -> list[Verdict]:
         """Return a model's verdicts, oldest first."""
         query = select(t.verdicts.c.body).where(t.verdicts.c.model == model).order_by(t.verdicts.c.row)
+        return [from_dict(Verdict, row.body) for row in self._all(query)]
+
+    def verdicts_near(self, model: str, window: Window) -> list[Verdict]:
+        """Return the verdicts whose holdout is the window, follows it, or ends with it, oldest first."""
+        c = t.verdicts.c
+        near = c.holdout_start.in_((window.start, window.end)) | (c.holdout_end == window.end)
+        query = select(c.body).where(c.model == model, near).order_by(c.row)
         return [from_dict(Verdict, row.body) for row in self._all(query)]
 
     def looks_at(self, model: str, window: Window) -> int:
@@ -250,12 +270,12 @@ class Ledger:
         """Return the published sets whose partition starts in the window, oldest first."""
         c = t.predictions.c
         query = select(c.body).where(c.model == model, c.start >= window.start, c.start < window.end)
-        return [from_dict(PredictionSet, row.body) for row in self._all(query.order_by(c.start))]
+        return self.present([from_dict(PredictionSet, row.body) for row in self._all(query.order_by(c.start))])
 
     def all_predictions(self, model: str) -> list[PredictionSet]:
         """Return all published sets of a model, oldest first."""
         query = select(t.predictions.c.body).where(t.predictions.c.model == model).order_by(t.predictions.c.start)
-        return [from_dict(PredictionSet, row.body) for row in self._all(query)]
+        return self.present([from_dict(PredictionSet, row.body) for row in self._all(query)])
 
     def add_measurement(self, record: Measurement) -> Measurement:
         """Record a measurement, once per as-of time; return the one that stands."""
@@ -328,10 +348,16 @@ class Ledger:
         return True
 
     def _add_many(self, table: Table, rows: list[dict[str, Any]]) -> None:
-        if rows:
-            now = datetime.now(UTC)
+        """Add rows in one transaction; when another process added some of them meanwhile, one by one."""
+        if not rows:
+            return
+        now = datetime.now(UTC)
+        try:
             with self._transaction() as connection:
                 connection.execute(insert(table), [{**row, "recorded_at": now} for row in rows])
+        except IntegrityError:
+            for row in rows:
+                self._add(table, **row)
 
     def _all(self, query: Select[Any]) -> Sequence[Any]:
         with self._transaction() as connection:

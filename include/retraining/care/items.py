@@ -1,0 +1,174 @@
+"""What the store holds, by what it is: an item is an object, or for a release the folder of its files.
+
+Who needs an item follows from the ledger (champions, verdicts, releases, predictions) and from the manifests.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from retraining import chunks, ingest
+from retraining.ledger import Ledger
+from retraining.ledger.upkeep import EVERY_MODEL, FREED
+from retraining.records import Release, Snapshot, Trained, Verdict, digest_of, from_dict, short
+from retraining.store import Entry, Store
+
+PREFIXES = ("chunks/", "snapshots/", "specs/", "releases/", "predictions/", "reports/", "quarantine/")
+"""Everything the pipeline writes. `erased/` is not among them: it is looked at, never swept."""
+LEFTOVER = ".tmp"
+"""How temporary names end: a writer was killed before its rename."""
+_AT_ONCE = 8
+"""Objects read at the same time: an object store answers in tens of milliseconds, whatever the size."""
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A manifest that cannot be used, and why."""
+
+    problem: str
+
+
+def snapshot_key(identity: str) -> str:
+    """Return the store key of a manifest."""
+    return f"snapshots/{identity}.json"
+
+
+def spec_key(identity: str) -> str:
+    """Return the store key of a frozen spec."""
+    return f"specs/{identity}.json"
+
+
+def release_key(identity: str) -> str:
+    """Return the item of a release: the folder of its files."""
+    return f"releases/{identity}"
+
+
+def identity_of(item: str) -> str:
+    """Return the id in an item's name.
+
+    >>> identity_of("chunks/ab/abcd.parquet")
+    'abcd'
+    """
+    return item.rpartition("/")[2].partition(".")[0]
+
+
+def item_of(key: str) -> str:
+    """Return the item that an object belongs to.
+
+    >>> item_of("releases/abcd/meta.json")
+    'releases/abcd'
+    """
+    return "/".join(key.split("/")[:2]) if key.startswith("releases/") else key
+
+
+def inventory(store: Store) -> dict[str, Entry]:
+    """Return everything the pipeline wrote, by key: one listing per prefix."""
+    return {entry.key: entry for prefix in PREFIXES for entry in store.listing(prefix)}
+
+
+def freed_item(item: str) -> str:
+    """Return the key under which the ledger says that an item was freed."""
+    return digest_of(item)
+
+
+def not_freed(ledger: Ledger, items: Iterable[str]) -> set[str]:
+    """Leave out the items that housekeeping freed."""
+    wanted = {freed_item(item): item for item in items}
+    freed = ledger.finished_keys(EVERY_MODEL, FREED, sorted(wanted))
+    return {item for key, item in wanted.items() if key not in freed}
+
+
+def all_at_once(function: Callable[[A], B], values: Iterable[A]) -> Iterator[B]:
+    """Apply a function that waits for the store to many values; results keep the order."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        yield from pool.map(function, values)
+
+
+def manifests(store: Store, keys: Iterable[str]) -> dict[str, Snapshot | Broken]:
+    """Read manifests, each compared with its name, by key."""
+    listed = sorted(keys)
+    return dict(zip(listed, all_at_once(lambda key: _manifest(store, key), listed), strict=True))
+
+
+def _manifest(store: Store, key: str) -> Snapshot | Broken:
+    try:
+        found = from_dict(Snapshot, json.loads(store.read(key)))
+    except (ValueError, ValidationError):
+        return Broken("is not a manifest that can be read")
+    parts = (*found.features, *found.labels)
+    if ingest.snapshot_id(parts, found.columns, found.window) != identity_of(key) or found.id != identity_of(key):
+        return Broken("was altered: what it lists does not make up its id")
+    return found
+
+
+def chunk_keys(snapshot: Snapshot) -> set[str]:
+    """Return the store keys of a snapshot's chunks."""
+    return {chunks.key_of(c.id) for c in (*snapshot.features, *snapshot.labels)}
+
+
+@dataclass(frozen=True)
+class ModelRecords:
+    """What the ledger says of a model's stored things, read once."""
+
+    model: str
+    verdicts: Mapping[str, Verdict]
+    releases: Mapping[str, Release]
+    """By verdict."""
+    trained: Mapping[str, Trained]
+    """By artifact."""
+
+    @classmethod
+    def of(cls, ledger: Ledger, model: str) -> ModelRecords:
+        """Read a model's records."""
+        trained = ledger.recorded(Trained, model, "train").values()
+        return cls(
+            model,
+            {v.id: v for v in ledger.verdicts(model)},
+            {r.verdict_id: r for r in ledger.releases(model)},
+            {t.artifact_id: t for t in trained},
+        )
+
+    def needs_of(self, verdict_id: str | None) -> set[str]:
+        """Return the items that judged, made and can make again what a verdict is about."""
+        verdict = self.verdicts.get(verdict_id or "")
+        if verdict is None:
+            return set()
+        evaluation, release = verdict.evaluation, self.releases.get(verdict.id)
+        found = {spec_key(evaluation.spec_id), release_key(evaluation.candidate_id)}
+        if evaluation.n_rows:  # the id of an empty holdout names no manifest
+            found.add(snapshot_key(evaluation.holdout_id))
+        if evaluation.candidate_id in self.trained:
+            found.add(snapshot_key(self.trained[evaluation.candidate_id].snapshot_id))
+        if release is not None:
+            found |= {release_key(release.id), snapshot_key(release.snapshot_id)}
+        return found
+
+
+def users(ledger: Ledger) -> dict[str, list[str]]:
+    """Return who needs each item, as people read it, the most important first."""
+    found: dict[str, list[str]] = {}
+
+    def add(who: str, items: Iterable[str]) -> None:
+        for item in items:
+            if who not in found.setdefault(item, []):
+                found[item].append(who)
+
+    for model in ledger.known_models():
+        records, history = ModelRecords.of(ledger, model), ledger.champions(model)
+        for entry in reversed(history):
+            who = f"champion {entry.sequence} of {model}" + (" (live)" if entry is history[-1] else "")
+            add(who, {release_key(entry.release_id), spec_key(entry.spec_id), *records.needs_of(entry.verdict_id)})
+        for verdict in records.verdicts.values():
+            add(f"verdict {short(verdict.id)} of {model}", records.needs_of(verdict.id))
+        for made in ledger.all_predictions(model):
+            add(f"predictions of {model} for {made.window}", [made.key])
+    return found

@@ -1,0 +1,229 @@
+"""Retention: mark what is needed, sweep the rest.
+
+The plan is pure data, made from the ledger and one listing of the store; sweeping can be killed at any point and done
+again. Readings are marked before their chunks go, so that the next run reads the source instead of finding a gap.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from retraining import chunks
+from retraining.care import items, needs
+from retraining.care.items import Broken
+from retraining.care.needs import Policy
+from retraining.ledger import Ledger
+from retraining.ledger.upkeep import EVERY_MODEL, FREED, StoredReading
+from retraining.readings import in_force
+from retraining.records import Snapshot, digest_of
+from retraining.store import Entry
+from retraining.windows import parse_time
+from retraining.workspace import Workspace
+
+YOUNG = timedelta(days=1)
+"""Objects younger than this by the store's clock stay: a run that is under way may be about to name them."""
+_ORDER = ("reports/", "quarantine/", "predictions/", "snapshots/", "releases/", "specs/", "chunks/")
+"""What names goes before what is named, so that a sweep that is killed leaves nothing that leads to a gap."""
+_MONITOR_REPORT = re.compile(r"reports/monitor/(?P<model>[^/]+)/(?P<as_of>\d{4}-\d\d-\d\dT\d{4})\.")
+_VALIDATION_REPORT = re.compile(r"reports/validation/(?P<snapshot>[0-9a-f]{64})-")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An object that nothing needs, and why it may go."""
+
+    key: str
+    n_bytes: int
+    why: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep will free, in its order. `readings` are marks for the ledger; `held` says why chunks stay."""
+
+    as_of: datetime
+    n_objects: int
+    n_bytes: int
+    n_young: int
+    free: tuple[Candidate, ...]
+    readings: tuple[str, ...]
+    held: str | None
+
+    @property
+    def bytes_freed(self) -> int:
+        """Bytes that the sweep gives back."""
+        return sum(c.n_bytes for c in self.free)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep freed; `by_kind` counts objects by their folder."""
+
+    as_of: datetime
+    n_objects: int
+    n_bytes: int
+    n_readings: int
+    by_kind: dict[str, int]
+
+
+def plan(workspace: Workspace, as_of: datetime) -> Plan:
+    """Find what nothing needs as of a time; nothing is changed.
+
+    Raises
+    ------
+    SpecError
+        When the folder of models is missing: without it every model would look abandoned.
+    """
+    found = needs.policies(workspace, as_of)
+    there = items.inventory(workspace.store)
+    now = datetime.now(UTC)  # the age of an object is a matter of the store's clock, not of the run's time
+    young = {items.item_of(key) for key, entry in there.items() if _is_young(entry, now)}
+    manifests = items.manifests(workspace.store, (k for k in there if _is_manifest(k)))
+    whole = {key: m for key, m in manifests.items() if isinstance(m, Snapshot)}
+    marked = _marked(workspace, found, whole, young)
+    readings = in_force(workspace.ledger)
+    owned = needs.owners(workspace, found, whole.values())
+    kept = list(needs.needed_readings(readings.values(), owned, needs.longest(found, as_of)))
+    pinned, marked = marked, marked | needs.chunk_items(c for r in kept for c in r.chunks)
+    held = _held(marked | young, there, manifests, workspace.ledger)
+    free = _candidates(there, marked, young, found, as_of, chunks_too=held is None)
+    gone = {c.key for c in free}
+    lost = _pointing_at(readings, lambda key: key in gone or (key not in there and key not in pinned))
+    n_bytes = sum(e.n_bytes for e in there.values())
+    return Plan(as_of, len(there), n_bytes, len(young - marked), free, tuple(sorted(lost)), held)
+
+
+def sweep(workspace: Workspace, made: Plan) -> Sweep:
+    """Free what a plan names and record it; what a run came to name since is left alone."""
+    ledger, store = workspace.ledger, workspace.store
+    _mark(ledger, made.readings, made.as_of)
+    spared = _named_since(workspace, made)
+    ledger.finish_many(EVERY_MODEL, FREED, _item_marks(made, spared))
+    freed = [c for c in made.free if items.item_of(c.key) not in spared and store.delete(c.key)]
+    keys = {c.key for c in freed}
+    late = _pointing_at(in_force(ledger), lambda key: key in keys)  # read while the sweep was under way
+    _mark(ledger, sorted(late), made.as_of)
+    kinds = Counter(c.key.partition("/")[0] for c in freed)
+    done = Sweep(made.as_of, len(freed), sum(c.n_bytes for c in freed), len(made.readings) + len(late), dict(kinds))
+    key = digest_of([made.as_of.isoformat(), [c.key for c in made.free], list(made.readings)])
+    ledger.finish(EVERY_MODEL, "housekeeping", key, done)
+    return done
+
+
+# --- marking ------------------------------------------------------------------------------------------------------
+
+
+def _marked(
+    workspace: Workspace, found: Mapping[str, Policy], manifests: Mapping[str, Snapshot], young: set[str]
+) -> set[str]:
+    """Return the items that are needed, with the chunks of the snapshots among them."""
+    marked: set[str] = set()
+    for model, policy in found.items():
+        marked |= set(needs.needed_items(policy, manifests, workspace.ledger.all_predictions(model)))
+    for key, manifest in manifests.items():
+        if key in marked or key in young:
+            marked |= items.chunk_keys(manifest)
+    return marked
+
+
+def _is_manifest(key: str) -> bool:
+    return key.startswith("snapshots/") and key.endswith(".json")
+
+
+def _is_young(entry: Entry, now: datetime) -> bool:
+    return entry.modified is None or now - entry.modified < YOUNG
+
+
+def _held(
+    marked: set[str], there: Mapping[str, Entry], manifests: Mapping[str, Snapshot | Broken], ledger: Ledger
+) -> str | None:
+    """Say why no chunk may go: a manifest that is needed cannot be read, so that its chunks are not known."""
+    wanted = {key for key in marked if key.startswith("snapshots/")}
+    broken = {key for key in wanted if isinstance(manifests.get(key), Broken)}
+    broken |= items.not_freed(ledger, wanted - set(there))
+    if not broken:
+        return None
+    return (
+        f"chunks are kept: {len(broken)} needed manifest{'s are' if len(broken) > 1 else ' is'} missing or damaged "
+        f"(e.g. {min(broken)}), so which chunks they need is not known. `check --store` says what to do."
+    )
+
+
+# --- what is left -------------------------------------------------------------------------------------------------
+
+
+def _candidates(
+    there: Mapping[str, Entry],
+    marked: set[str],
+    young: set[str],
+    found: Mapping[str, Policy],
+    as_of: datetime,
+    *,
+    chunks_too: bool,
+) -> tuple[Candidate, ...]:
+    free = []
+    oldest = needs.longest(found, as_of)
+    for key, entry in there.items():
+        item = items.item_of(key)
+        if item in marked or item in young or (key.startswith("chunks/") and not chunks_too):
+            continue
+        why = _why(entry, marked | young, found, oldest)
+        if why is not None:
+            free.append(Candidate(key, entry.n_bytes, why))
+    return tuple(sorted(free, key=_in_order))
+
+
+def _in_order(candidate: Candidate) -> tuple[int, str, bool, str]:
+    """Order by what names what; of a model's files the manifest goes first, as it came last."""
+    key = candidate.key
+    rank = next(i for i, prefix in enumerate(_ORDER) if key.startswith(prefix))
+    return rank, items.item_of(key), not key.endswith("/manifest.json"), key
+
+
+def _why(entry: Entry, kept: set[str], found: Mapping[str, Policy], oldest: datetime) -> str | None:
+    """Say why an object that no one names may go; None where its age alone keeps it."""
+    key = entry.key
+    if key.endswith(items.LEFTOVER):
+        return "a writer was killed"
+    if not key.startswith(("reports/", "quarantine/")):
+        return "nothing needs it"
+    monitor, validation = _MONITOR_REPORT.match(key), _VALIDATION_REPORT.match(key)
+    if validation:
+        needed = items.snapshot_key(validation["snapshot"]) in kept
+        return None if needed else "its snapshot goes"
+    policy = next((found[part] for part in key.split("/") if part in found), None)
+    horizon = policy.horizon if policy else oldest
+    if monitor:
+        made = parse_time(monitor["as_of"])
+        return None if (policy and policy.counts(made)) or made >= horizon else "older than retention.keep"
+    return "older than retention.keep" if entry.modified and entry.modified < horizon else None
+
+
+# --- sweeping -----------------------------------------------------------------------------------------------------
+
+
+def _pointing_at(readings: Mapping[str, StoredReading], gone: Callable[[str], bool]) -> set[str]:
+    """Return the marks of readings that name a chunk which is gone, or goes."""
+    return {mark for mark, r in readings.items() if any(gone(chunks.key_of(c.id)) for c in r.chunks)}
+
+
+def _mark(ledger: Ledger, readings: Iterable[str], as_of: datetime) -> None:
+    ledger.finish_many(EVERY_MODEL, FREED, {mark: {"as_of": as_of.isoformat()} for mark in readings})
+
+
+def _item_marks(made: Plan, spared: set[str]) -> dict[str, dict[str, str]]:
+    named = {items.item_of(c.key) for c in made.free if not c.key.startswith(("chunks/", "reports/", "quarantine/"))}
+    return {items.freed_item(i): {"as_of": made.as_of.isoformat(), "item": i} for i in sorted(named - spared)}
+
+
+def _named_since(workspace: Workspace, made: Plan) -> set[str]:
+    """Return what readings and manifests name that were written after the plan was made."""
+    planned = {c.key for c in made.free}
+    new = [e.key for e in workspace.store.listing("snapshots/") if _is_manifest(e.key) and e.key not in planned]
+    whole = items.manifests(workspace.store, new).values()
+    named = {key for m in whole if isinstance(m, Snapshot) for key in items.chunk_keys(m)}
+    return named | {key for r in in_force(workspace.ledger).values() for key in needs.chunk_items(r.chunks)}

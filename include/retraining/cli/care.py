@@ -1,0 +1,69 @@
+"""Care of what is stored: free what nothing needs, erase a person."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from retraining.care import retention
+from retraining.cli.common import Json, Model, Reason, person, time_or_now, workspace
+from retraining.cli.output import print_json
+from retraining.cli.stored import print_erasure, print_plan, print_sweep
+from retraining.errors import RequestError
+from retraining.records import to_dict
+
+
+def housekeeping(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be freed; change nothing.")] = False,
+    as_of: Annotated[str | None, typer.Option("--as-of", help="Count from this time; default: now.")] = None,
+    json: Json = False,
+) -> None:
+    """Free what no champion, verdict, request or run needs and `retention.keep` no longer keeps."""
+    work = workspace()
+    plan = retention.plan(work, time_or_now(as_of))
+    done = None if dry_run else retention.sweep(work, plan)
+    if json:
+        print_json({"plan": to_dict(plan), "sweep": None if done is None else to_dict(done)})
+    elif done is None:
+        print_plan(plan)
+    else:
+        print_sweep(done, plan.held)
+
+
+def erase(
+    model: Model,
+    key: Annotated[
+        list[str], typer.Option("--key", help="COLUMN=VALUE that the person's rows have; several must all hold.")
+    ],
+    reason: Reason,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what holds the rows; change nothing.")] = False,
+    json: Json = False,
+) -> None:
+    """Erase a person's rows from everything a model stored, and drop them whenever they are read again.
+
+    What cannot be rebuilt afterwards says so by name. Models that learnt from the rows are listed, not changed.
+    """
+    from retraining.care.erase import erase as remove  # imports scikit-learn, which takes seconds
+
+    given = dict(_column_and_value(text) for text in key)
+    if len(given) < len(key):
+        raise RequestError("--key names a column twice: give one value per column, and one person at a time.")
+    done = remove(workspace(), model, given, reason=reason, by=person(), erased_at=time_or_now(None), dry_run=dry_run)
+    if json:
+        print_json(to_dict(done))
+    else:
+        print_erasure(done)
+
+
+def _column_and_value(text: str) -> tuple[str, str]:
+    column, found, value = text.partition("=")
+    if not found or not column or not value:
+        raise RequestError(f"--key {column or '?'}: write COLUMN=VALUE, for example --key customer=4711")
+    return column, value
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command()(housekeeping)
+    app.command()(erase)

@@ -1,0 +1,101 @@
+"""How the care of the store is shown to people: what is damaged, what is freed, what was erased."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from retraining.care.retention import Plan, Sweep
+from retraining.care.verify import Verification
+from retraining.cli.output import console, print_table
+from retraining.errors import shown
+from retraining.records import short
+
+if TYPE_CHECKING:
+    from retraining.care.erase import Erasure
+
+_SHOWN_USERS = 4
+"""Who needs an object, at most: the live champion comes first, and it is what matters."""
+
+
+def n_bytes(count: int) -> str:
+    """Write a size for people.
+
+    >>> n_bytes(1_260_000)
+    '1.3 MB'
+    """
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} bytes"
+
+
+def print_verification(found: Verification) -> None:
+    """Print what is wrong with a store, the damage first, then what to do and a sentence that sums it up."""
+    if found.problems:
+        rows = [
+            ("note" if p.harmless else "damage", p.kind, p.key, p.problem, _capped(p.needed_by)) for p in found.problems
+        ]
+        print_table("Object store", ("", "what", "key", "problem", "needed by"), rows)
+        for kind, advice in dict.fromkeys((p.kind, p.advice) for p in found.problems):
+            console.print(f"{kind}: {advice}", markup=False)
+    harmless = len(found.problems) - len(found.damage)
+    notes = f", {harmless} harmless" if harmless else ""
+    total = f"{found.n_objects:,} objects, {n_bytes(found.n_bytes)}"
+    console.print(f"{total}: {len(found.damage) or 'none'} damaged or missing{notes}", markup=False)
+
+
+def print_plan(made: Plan) -> None:
+    """Print what a sweep would free, object by object, and a sentence that sums it up."""
+    if made.free:
+        rows = [(c.key, n_bytes(c.n_bytes), c.why) for c in made.free]
+        print_table("Nothing needs any more", ("key", "size", "why"), rows)
+    kinds = Counter(c.key.partition("/")[0] for c in made.free)
+    _print_freed("would free", len(made.free), made.bytes_freed, dict(kinds))
+    if made.n_young:
+        console.print(f"{made.n_young} objects that nothing needs are younger than a day and stay", markup=False)
+    if made.held:
+        console.print(made.held, markup=False)
+
+
+def print_sweep(done: Sweep, held: str | None) -> None:
+    """Print what a sweep freed."""
+    _print_freed("freed", done.n_objects, done.n_bytes, done.by_kind)
+    if held:
+        console.print(held, markup=False)
+
+
+def _print_freed(verb: str, n_objects: int, size: int, kinds: dict[str, int]) -> None:
+    parts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+    text = f"{n_objects:,} objects, {n_bytes(size)} ({parts})" if n_objects else "nothing: everything is needed"
+    console.print(f"{verb} {text}", markup=False)
+
+
+def print_erasure(done: Erasure) -> None:
+    """Print which objects held the rows, what cannot be rebuilt any more, and who still knows of them."""
+    if done.objects:
+        rows = [(o.what, o.key, o.n_rows) for o in done.objects]
+        print_table("Holds the rows" if done.dry_run else "Held the rows", ("what", "key", "rows"), rows)
+    verb = "would be erased from" if done.dry_run else "erased from"
+    console.print(f"{verb} {len(done.objects) or 'no'} stored objects", markup=False)
+    if done.snapshots:
+        names = shown(short(identity) for identity in done.snapshots)
+        console.print(f"{len(done.snapshots)} snapshots can no longer be rebuilt: {names}", markup=False)
+    console.print(f"dropped whenever they are read again by: {', '.join(done.models)}", markup=False)
+    for one in done.learnt:
+        who = _capped(one.users) if one.users else "a candidate"
+        samples = f"; {one.n_rows} of them are among its sample rows" if one.n_rows else ""
+        console.print(f"model {short(one.release_id)} ({who}) learnt from the rows{samples}", markup=False)
+    if done.learnt:
+        console.print(
+            f"Models are not altered: retrain {done.model}; housekeeping frees these once nothing needs them. "
+            "The source, MLflow and what left the store are yours to clean.",
+            markup=False,
+        )
+
+
+def _capped(names: Sequence[str]) -> str:
+    """Name the first few, in their order: the most important come first."""
+    rest = len(names) - _SHOWN_USERS
+    return (", ".join(names[:_SHOWN_USERS]) or "nothing") + (f" and {rest} more" if rest > 0 else "")
