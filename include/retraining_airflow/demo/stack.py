@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from retraining.settings import Settings
 from retraining_airflow.demo.processes import Servers, free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 _AIRFLOW_PORT, _MLFLOW_PORT = 8080, 5000
+_BUSY_S = 60.0
+"""SQLite lets one process write at a time: a request that meets another writer is answered 500 and has changed nothing,
+so it is sent again until this long after the first try."""
 _START_TIMEOUT_S = 180.0
 """Importing everything on a busy two-core machine takes up to a minute."""
 
@@ -102,9 +106,8 @@ class Stack:
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any]) -> str:
         """Start a run as the trigger form does; return its id."""
-        answer = self._http().post(f"/api/v2/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": dict(conf)})
-        answer.raise_for_status()
-        return str(answer.json()["dag_run_id"])
+        run = self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": dict(conf)})
+        return str(run["dag_run_id"])
 
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
         """Return a DAG's runs, oldest first."""
@@ -123,11 +126,19 @@ class Stack:
     def emit(self, asset: str) -> None:
         """Create an event on an asset, as its producer's success does."""
         found = self._get("/api/v2/assets", name_pattern=asset)["assets"]
-        answer = self._http().post("/api/v2/assets/events", json={"asset_id": found[0]["id"], "extra": {}})
-        answer.raise_for_status()
+        self._call("POST", "/api/v2/assets/events", json={"asset_id": found[0]["id"], "extra": {}})
+
+    def events(self, asset: str) -> list[dict[str, Any]]:
+        """Return what an asset's events say of themselves, oldest first."""
+        found = self._get("/api/v2/assets", name_pattern=asset)["assets"]
+        events = self._get("/api/v2/assets/events", asset_id=found[0]["id"], limit=100)["asset_events"]
+        return [dict(event["extra"]) for event in sorted(events, key=lambda event: event["id"])]
 
     def _get(self, path: str, **params: Any) -> dict[str, Any]:
-        answer = self._http().get(path, params=params)
+        return self._call("GET", path, params=params)
+
+    def _call(self, method: str, path: str, **content: Any) -> dict[str, Any]:
+        answer = _sent(self._http(), method, path, content)
         answer.raise_for_status()
         return dict(answer.json())
 
@@ -174,11 +185,28 @@ class Stack:
             "AIRFLOW__API__SECRET_KEY": secrets.token_hex(32),
             "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
             "AIRFLOW__API__WORKERS": "1",
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}?timeout=30",
             "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
         }
+
+
+def _is_busy(error: BaseException) -> bool:
+    return isinstance(error, httpx.HTTPStatusError) and error.response.status_code >= 500
+
+
+@retry(
+    retry=retry_if_exception(_is_busy),
+    stop=stop_after_delay(_BUSY_S),
+    wait=wait_random_exponential(max=5),
+    reraise=True,
+)
+def _sent(client: httpx.Client, method: str, path: str, content: Mapping[str, Any]) -> httpx.Response:
+    answer = client.request(method, path, **content)
+    if answer.is_server_error:
+        answer.raise_for_status()
+    return answer
 
 
 def _answers(url: str) -> bool:
