@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import skops.io
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
-from retraining import modelfile
+from retraining import modelfile, parquet
+from retraining.environment import keep_environment
 from retraining.errors import Damaged, TrainingFailed, shown
 from retraining.features import FeaturePlan, matrix
 from retraining.records import digest_of, from_dict, short, to_dict
@@ -59,6 +59,10 @@ compiled loss functions, none of which runs code when it is read (skops builds a
 is itself on the list: here check_array, inside histogram gradient boosting). A file with any other type is refused
 unread."""
 
+UNKNOWN = "unknown"
+"""What stands in a card for an id that nobody knows; it equals no id, so that nothing is taken for a refresh of it."""
+UNKNOWN_SEED = -1
+
 N_SMOKE_ROWS = 50
 """Rows whose outputs are stored with a release and compared before each deployment: enough to meet every branch of
 preprocessing (missing values, rare categories), few enough to take milliseconds."""
@@ -66,7 +70,11 @@ preprocessing (missing values, rare categories), few enough to take milliseconds
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a stored model says of itself (`meta.json`)."""
+    """What a stored model says of itself (`meta.json`).
+
+    An adopted model was made elsewhere: `provenance` is its address there, `recipe_id` the digest of its file,
+    `snapshot_id` the rows it is watched against, and what nobody knows is `UNKNOWN`.
+    """
 
     model: str
     task: str
@@ -83,6 +91,7 @@ class ModelCard:
     prior: tuple[float, ...]
     plan: FeaturePlan
     importance: dict[str, float]
+    provenance: str | None = None
 
 
 @dataclass(frozen=True)
@@ -127,7 +136,8 @@ def predict(pipeline: Pipeline, task: str, rows: pd.DataFrame) -> NDArray[np.flo
         found = found[:, 1] if task == "binary" else found
     if not np.isfinite(found).all():
         bad = int((~np.isfinite(found)).sum())
-        raise TrainingFailed(f"{pipeline[-1].__class__.__name__}: {bad} of {len(rows)} predictions are not finite.")
+        name = (pipeline[-1] if isinstance(pipeline, Pipeline) else pipeline).__class__.__name__
+        raise TrainingFailed(f"{name}: {bad} of {len(rows)} predictions are not finite.")
     return found
 
 
@@ -139,17 +149,23 @@ def save(store: Store, card: ModelCard, pipeline: Pipeline, smoke: pa.Table, ref
     files = {
         "model.skops": data,
         "meta.json": json.dumps(to_dict(card), sort_keys=True, indent=1).encode(),
-        "smoke.parquet": _parquet(smoke),
+        "smoke.parquet": parquet.to_bytes(smoke),
         "expected.json": json.dumps(outputs.tolist()).encode(),
     }
     if reference is not None:
-        files["reference.parquet"] = _parquet(reference)
+        files["reference.parquet"] = parquet.to_bytes(reference)
+    keep_environment(store)
     digests = {name: sha256(content) for name, content in files.items()}
     identity = digest_of(digests)
     for name, content in files.items():
         store.write_once(_key(identity, name), content)
     store.write_json_once(_key(identity, "manifest.json"), digests)  # last: a folder without it is not a model
     return identity
+
+
+def is_stored(store: Store, identity: str) -> bool:
+    """Tell whether a model's files are in the store: the manifest is written last and freed first."""
+    return store.exists(_key(identity, "manifest.json"))
 
 
 def read_files(store: Store, identity: str) -> dict[str, bytes]:
@@ -160,13 +176,20 @@ def read_files(store: Store, identity: str) -> dict[str, bytes]:
     Damaged
         When a file is missing, was altered, or was exchanged together with the manifest.
     """
-    digests = json.loads(store.read(_key(identity, "manifest.json")))
-    if digest_of(digests) != identity:
-        raise Damaged(
-            f"release {short(identity)}: its manifest was altered: the digests in it do not make up its id. "
-            "It was not loaded. Restore releases/ from a backup, or roll back to another version."
-        )
+    digests = _read_digests(store, identity)
     return {name: store.read(_key(identity, name), digest) for name, digest in digests.items()}
+
+
+def read_card(store: Store, identity: str) -> ModelCard:
+    """Return what a stored model says of itself; its other files are not read.
+
+    Raises
+    ------
+    Damaged
+        When the card is missing or is not what was stored.
+    """
+    digests = _read_digests(store, identity)
+    return from_dict(ModelCard, json.loads(store.read(_key(identity, "meta.json"), digests["meta.json"])))
 
 
 def load(store: Store, identity: str) -> StoredModel:
@@ -182,20 +205,49 @@ def load(store: Store, identity: str) -> StoredModel:
     return from_files(identity, read_files(store, identity))
 
 
+def card_of(files: Mapping[str, bytes]) -> ModelCard:
+    """Return what a stored model says of itself."""
+    return from_dict(ModelCard, json.loads(files["meta.json"]))
+
+
 def from_files(identity: str, files: dict[str, bytes]) -> StoredModel:
     """Build a model from files whose digests were checked."""
-    card = from_dict(ModelCard, json.loads(files["meta.json"]))
-    data = files["model.skops"]
-    untrusted = _refuse_foreign_types(data, f"release {short(identity)}")
-    pipeline = skops.io.loads(data, trusted=sorted(untrusted))
-    reference = _table(files["reference.parquet"]) if "reference.parquet" in files else None
-    return StoredModel(identity, card, pipeline, _table(files["smoke.parquet"]), reference)
+    card = card_of(files)
+    pipeline = read_pipeline(files["model.skops"], f"release {short(identity)}")
+    reference = parquet.from_bytes(files["reference.parquet"]) if "reference.parquet" in files else None
+    return StoredModel(identity, card, pipeline, parquet.from_bytes(files["smoke.parquet"]), reference)
+
+
+def read_pipeline(data: bytes, what: str) -> Any:
+    """Build an estimator from a skops file whose digest was checked, or that comes from outside.
+
+    Raises
+    ------
+    TrainingFailed
+        When it holds a type that is not on the allow-list.
+    """
+    return skops.io.loads(data, trusted=sorted(_refuse_foreign_types(data, what)))
 
 
 def compare_with_expected(model: StoredModel, files: dict[str, bytes]) -> float:
     """Return the largest difference between the smoke rows' outputs now and when the model was made."""
-    expected = np.asarray(json.loads(files["expected.json"]), dtype=np.float64)
-    return float(np.max(np.abs(model.predict(model.smoke, "smoke rows") - expected), initial=0.0))
+    found = model.predict(model.smoke, "smoke rows")
+    return float(np.max(np.abs(found - expected_outputs(files)), initial=0.0))
+
+
+def expected_outputs(files: dict[str, bytes]) -> NDArray[np.float64]:
+    """Return the smoke rows' outputs when the model was made."""
+    return np.asarray(json.loads(files["expected.json"]), dtype=np.float64)
+
+
+def _read_digests(store: Store, identity: str) -> dict[str, str]:
+    digests: dict[str, str] = json.loads(store.read(_key(identity, "manifest.json")))
+    if digest_of(digests) != identity:
+        raise Damaged(
+            f"release {short(identity)}: its manifest was altered: the digests in it do not make up its id. "
+            "It was not loaded. Restore releases/ from a backup, or roll back to another version."
+        )
+    return digests
 
 
 def _refuse_foreign_types(data: bytes, what: str) -> set[str]:
@@ -211,13 +263,3 @@ def _refuse_foreign_types(data: bytes, what: str) -> set[str]:
 
 def _key(identity: str, name: str) -> str:
     return f"releases/{identity}/{name}"
-
-
-def _parquet(table: pa.Table) -> bytes:
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    return buffer.getvalue()
-
-
-def _table(data: bytes) -> pa.Table:
-    return pq.read_table(io.BytesIO(data))

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from retraining import artifacts, chunks, ingest
+from retraining import artifacts, chunks, ingest, readings
 from retraining.artifacts import ModelCard, StoredModel
 from retraining.blocks import block_index, block_length
 from retraining.bootstrap import paired_difference
@@ -19,7 +19,6 @@ from retraining.metrics import Array, Metric, find_metric, resampled
 from retraining.plots import draw
 from retraining.records import Champion, Estimate, Evaluation, Snapshot, Trained, Window, digest_of, to_dict
 from retraining.spec import FrozenSpec
-from retraining.store import Store
 from retraining.train import Labelled, labelled_rows
 from retraining.workspace import Workspace
 
@@ -113,7 +112,7 @@ def _evaluate(
         spec_id=frozen.id,
         window=window,
         as_of=as_of,
-        time_ordered=True,
+        time_ordered=frozen.spec.data.time_ordered,
         rule=rule,
         metric=metric.name,
         greater_is_better=metric.greater_is_better,
@@ -210,19 +209,24 @@ def _leaked_rows(
     workspace: Workspace, frozen: FrozenSpec, holdout: Snapshot, trained: Trained, incumbent: StoredModel | None
 ) -> int:
     """Count holdout rows, by key, that either model was trained on; it must be none."""
-    key = frozen.spec.data.key
-    mine = _keys(workspace.store, holdout, key)
+    key = frozen.spec.data.keys
+    mine = _keys(workspace, holdout, key)
     seen = {trained.snapshot_id, *([incumbent.card.snapshot_id] if incumbent else [])}
     leaked = 0
     for snapshot_id in sorted(seen):
         manifest = ingest.read_manifest(workspace.store, snapshot_id)
-        theirs = _keys(workspace.store, manifest, key)
+        theirs = _keys(workspace, manifest, key)
         leaked += mine.join(theirs, keys=list(key), join_type="left semi").num_rows
     return leaked
 
 
-def _keys(store: Store, snapshot: Snapshot, key: tuple[str, ...]) -> pa.Table:
-    tables = [chunks.read(store, chunk).select(list(key)) for chunk in snapshot.features]
+def _keys(workspace: Workspace, snapshot: Snapshot, key: tuple[str, ...]) -> pa.Table:
+    there = readings.present(workspace.ledger, snapshot.features)
+    tables = []
+    for chunk in there:
+        table = chunks.read(workspace.store, chunk)
+        chunks.require(table, key, f"{snapshot.model}, {snapshot.describe()}, which a model was trained on")
+        tables.append(table.select(list(key)))
     return pa.concat_tables(tables, promote_options="permissive")
 
 

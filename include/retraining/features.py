@@ -32,15 +32,16 @@ _MIN_FREQUENCY = 20
 
 @dataclass(frozen=True)
 class FeaturePlan:
-    """Which columns a model sees, in order: numbers first, then categories."""
+    """Which columns a model sees: numbers first, then categories, unless an adopted model has an `order` of its own."""
 
     numeric: tuple[str, ...]
     categorical: tuple[str, ...]
+    order: tuple[str, ...] = ()
 
     @property
     def columns(self) -> list[str]:
         """All feature columns in the order of the matrix."""
-        return [*self.numeric, *self.categorical]
+        return list(self.order) or [*self.numeric, *self.categorical]
 
 
 def plan_features(spec: Spec, columns: tuple[Column, ...]) -> FeaturePlan:
@@ -48,7 +49,7 @@ def plan_features(spec: Spec, columns: tuple[Column, ...]) -> FeaturePlan:
     if spec.features.numeric or spec.features.categorical:
         return FeaturePlan(spec.features.numeric, spec.features.categorical)
     data = spec.data
-    other = {*data.key, data.time_column, data.target, *data.outcomes}
+    other = {*data.keys, data.time, data.target, *data.outcomes}
     usable = [c for c in columns if c.name not in other and c.type not in ("timestamp", "null")]
     if not usable:
         raise SpecError("there is no column left to learn from. Name some under features.")

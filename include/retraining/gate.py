@@ -85,7 +85,15 @@ def _cannot_be_compared(e: Evaluation, policy: Policy) -> Judgement | None:
             (f"this run is as of {e.as_of:%Y-%m-%d %H:%M}, the champion as of {e.champion_as_of:%Y-%m-%d %H:%M}",),
             ("a run as of a later time than the champion's",),
         )
-    when = f"a run as of {earliest_as_of(e, policy):%Y-%m-%d %H:%M} UTC or later"
+    when = "more rows"
+    if e.time_ordered:
+        when = f"a run as of {earliest_as_of(e, policy):%Y-%m-%d %H:%M} UTC or later"
+    if e.n_rows == 0 and e.champion_cutoff is not None and not e.time_ordered:
+        return Judgement(
+            "nothing_new",
+            ("the source has the very rows that the champion was trained and judged on",),
+            ("a source with other rows, or a changed spec",),
+        )
     if e.n_rows == 0 and e.champion_cutoff is not None:
         return Judgement(
             "nothing_new", (f"no mature row is newer than the champion's {_day(e.champion_cutoff)}",), (when,)
@@ -128,7 +136,7 @@ def _not_better_than_baseline(e: Evaluation) -> Judgement | None:
 
 
 def _against_champion(e: Evaluation, policy: Policy) -> Judgement:
-    beats = f"beats the trivial baseline: {e.metric} {e.candidate:.4f} against {e.baseline:.4f}"
+    beats = f"beats the trivial baseline: {e.metric} {e.candidate:.4f} against {e.baseline:.4f}{_order(e)}"
     if e.over_champion is None:
         return Judgement("promote", (beats, "there is no champion yet"))
     over, figures = e.over_champion, _figures(e, e.over_champion)
@@ -167,6 +175,10 @@ def _more_rows(e: Evaluation, over: Estimate, bar: float) -> str:
 
 def _confidence(e: Evaluation) -> str:
     return f"{e.confidence:.0%} confidence"
+
+
+def _order(e: Evaluation) -> str:
+    return "" if e.time_ordered else " (on a keyed-hash holdout: not time-ordered)"
 
 
 def _day(time: datetime) -> str:

@@ -16,13 +16,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retraining import artifacts, chunks, ingest, performance, score
+from retraining import artifacts, chunks, ingest, performance, readings, score
 from retraining.artifacts import StoredModel
 from retraining.drift import distance, method_of
 from retraining.errors import MonitorFailed, shown
 from retraining.features import FeaturePlan
 from retraining.records import Champion, Chunk, ColumnDrift, Measurement, Window, digest_of, short
 from retraining.spec import FrozenSpec
+from retraining.validation import partitions
 from retraining.windows import floor, step
 from retraining.workspace import Workspace
 
@@ -120,7 +121,7 @@ def calibrate(workspace: Workspace, frozen: FrozenSpec, model: StoredModel) -> C
     plan = with_prediction(model.card.plan, model.card.task)
     columns = watched_columns(frozen, model.card.plan)
     scores: dict[str, list[float]] = {c: [] for c in columns}
-    for chunk in manifest.features[-settings.drift.history :]:
+    for chunk in readings.present(workspace.ledger, manifest.features)[-settings.drift.history :]:
         day = _scored_day(workspace, model, chunk)
         for column in columns:
             found = distance(plan, column, day.column(column), reference.column(column))
@@ -160,11 +161,18 @@ def _collect(workspace: Workspace, frozen: FrozenSpec, champion: Champion, as_of
             "Run it for this day, then the monitor again."
         )
     model = artifacts.load(workspace.store, champion.release_id)
-    rows = chunks.read(workspace.store, features[0])
-    made = score.read_predictions(workspace.store, published[0]).select([*data.key, PREDICTION])
-    current = rows.join(made, keys=list(data.key), join_type="left outer")
+    rows = _accepted(workspace, frozen, features[0])
+    made = score.read_predictions(workspace.store, published[0]).select([*data.keys, PREDICTION])
+    current = rows.join(made, keys=list(data.keys), join_type="left outer")
     plan = with_prediction(model.card.plan, model.card.task)
     return Watch(model, plan, model.drift_reference(), current, window)
+
+
+def _accepted(workspace: Workspace, frozen: FrozenSpec, features: Chunk) -> pa.Table:
+    """Return a day's rows without those that were set aside when it was scored: they had no prediction either."""
+    result = partitions.results(workspace.store, workspace.ledger, frozen, [partitions.Pair(features, None)])[0]
+    kept = features if result.aside is None or result.aside.features is None else result.aside.features
+    return chunks.read(workspace.store, kept)
 
 
 def _columns_with_values(frozen: FrozenSpec, watch: Watch) -> list[str]:

@@ -167,7 +167,7 @@ def measure_day(
     data = frozen.spec.data
     predictions = score.read_predictions(workspace.store, record)
     truth = chunks.read(workspace.store, labels)
-    rows = predictions.join(truth, keys=list(data.key), join_type="inner")
+    rows = predictions.join(truth, keys=list(data.keys), join_type="inner")
     rows = rows.filter(rows.column(data.target).is_valid())
     metric = find_metric(frozen.spec.training.metric, frozen.spec.training.task)
     try:

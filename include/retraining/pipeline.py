@@ -6,12 +6,12 @@ Every stage reads records by id, and running it again has no second effect.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from retraining import ingest, triggers
-from retraining.errors import LedgerError, MonitorFailed, RetrainingError
+from retraining.errors import LedgerError, MonitorFailed, RequestError, RetrainingError
 from retraining.records import (
     Admission,
     Alert,
@@ -25,10 +25,12 @@ from retraining.records import (
     Snapshot,
     Trained,
     TriggerDecision,
+    Validated,
     Validation,
     Verdict,
     Window,
     short,
+    shown_day,
 )
 from retraining.spec import FrozenSpec
 from retraining.windows import floor, step
@@ -59,7 +61,17 @@ def ingest_for_training(workspace: Workspace, admission: Admission) -> Ingested:
     def freeze(window: Window) -> Snapshot:
         return ingest.snapshot(reader, extent, window, admission.as_of, labels=True)
 
-    return Ingested(freeze(train), freeze(holdout), freeze(refit), extent.n_partitions_read, extent.n_chunks_written)
+    known, judged, refitted = freeze(train), freeze(holdout), freeze(refit)
+    if champion is not None and not data.time_ordered and _is_of(workspace, champion, frozen, known):
+        judged = freeze(Window(holdout.end, holdout.end))  # nothing is newer than what the champion was judged on
+    return Ingested(known, judged, refitted, extent.n_partitions_read, extent.n_chunks_written)
+
+
+def _is_of(workspace: Workspace, champion: Champion, frozen: FrozenSpec, train: Snapshot) -> bool:
+    from retraining import artifacts
+
+    card = artifacts.read_card(workspace.store, champion.release_id)
+    return (card.snapshot_id, card.learning_id) == (train.id, frozen.learning_id)
 
 
 def snapshot_ids(ingested: Ingested) -> dict[str, Any]:
@@ -87,13 +99,26 @@ def verdict_of(workspace: Workspace, verdict_id: str) -> Verdict:
     return verdict
 
 
-def validate_for_training(workspace: Workspace, admission: Admission, ingested: Ingested) -> Validation:
+def validate_for_training(workspace: Workspace, admission: Admission, ingested: Ingested) -> Validated:
     """Check every row of the training and holdout windows once, and the refit window, which holds both, as a whole."""
     from retraining.validate import validate, validate_rows
 
     frozen = workspace.frozen(admission.spec_id)
-    validate_rows(workspace.store, workspace.ledger, frozen, ingested.train)
-    return validate(workspace.store, workspace.ledger, frozen, ingested.refit)
+
+    def accepted(snapshot: Snapshot) -> Snapshot:
+        return validate_rows(workspace.store, workspace.ledger, frozen, snapshot).snapshot
+
+    train = accepted(ingested.train)
+    holdout = accepted(ingested.holdout) if ingested.holdout.features else ingested.holdout
+    refit = validate(workspace.store, workspace.ledger, frozen, ingested.refit)
+    usable = replace(ingested, train=train, holdout=holdout, refit=refit.snapshot)
+    return Validated(usable, refit.validation)
+
+
+def describe_validation(validation: Validation) -> str:
+    """Say in a line what the checks found, and where the page is."""
+    aside = f"; {validation.n_aside:,} of {validation.n_rows:,} rows set aside" if validation.n_aside else ""
+    return f"{validation.n_checks} checks, {len(validation.problems)} warnings{aside}; {validation.report_key}"
 
 
 def train(workspace: Workspace, admission: Admission, ingested: Ingested) -> Trained:
@@ -179,8 +204,9 @@ def retrain(workspace: Workspace, admission: Admission, report: Report = silent)
         return RunResult(admission, None, None)
     ingested = ingest_for_training(workspace, admission)
     report("ingest", f"{ingested.refit.describe()}; {ingested.n_partitions_read} partitions read")
-    validation = validate_for_training(workspace, admission, ingested)
-    report("validate", f"{validation.n_checks} checks; {len(validation.problems)} warnings")
+    validated = validate_for_training(workspace, admission, ingested)
+    report("validate", describe_validation(validated.validation))
+    ingested = validated.ingested
     trained = train(workspace, admission, ingested)
     report("train", trained.why)
     evaluation = evaluate(workspace, admission, ingested, trained)
@@ -190,7 +216,7 @@ def retrain(workspace: Workspace, admission: Admission, report: Report = silent)
     if verdict.decision != "promote" or verdict.dry_run:
         return RunResult(admission, verdict, None)
     made = release(workspace, admission, ingested, trained, verdict)
-    report("release", f"{short(made.id)}, trained through {made.cutoff:%Y-%m-%d}")
+    report("release", f"{short(made.id)}, trained through {shown_day(made.cutoff)}")
     deployment = deploy(workspace, verdict, made.id, by="gate")
     report("deploy", deployment.detail)
     return RunResult(admission, verdict, deployment)
@@ -203,6 +229,7 @@ def score(workspace: Workspace, frozen: FrozenSpec, as_of: datetime, report: Rep
     """Score every whole partition that nobody scored yet."""
     from retraining.score import pin_champion, predict, publish
 
+    _needs_time(frozen)
     champion = pin_champion(workspace, frozen.model)
     windows = ingest_for_scoring(workspace, frozen, champion, as_of)
     validate_for_scoring(workspace, frozen, windows, as_of)
@@ -223,8 +250,8 @@ def ingest_for_scoring(workspace: Workspace, frozen: FrozenSpec, champion: Champ
 
 
 def validate_for_scoring(workspace: Workspace, frozen: FrozenSpec, windows: list[Window], as_of: datetime) -> int:
-    """Check the rows to be scored; return how many there are."""
-    from retraining.validate import validate_rows
+    """Check the rows to be scored, also against what the champion was trained on; return how many there are."""
+    from retraining.validate import check_skew, validate_rows
 
     if not windows:
         return 0
@@ -234,8 +261,9 @@ def validate_for_scoring(workspace: Workspace, frozen: FrozenSpec, windows: list
     if not any(extent.chunks.values()):
         return 0
     snapshot = ingest.snapshot(reader, extent, span, as_of, labels=False)
-    validate_rows(workspace.store, workspace.ledger, frozen, snapshot)
-    return snapshot.n_rows
+    accepted = validate_rows(workspace.store, workspace.ledger, frozen, snapshot).snapshot
+    check_skew(workspace.store, workspace.ledger, frozen, accepted)
+    return accepted.n_rows
 
 
 # --- monitor ------------------------------------------------------------------------------------------------------
@@ -294,11 +322,20 @@ def monitor(
     """Measure and decide in this process, exactly as the DAG does; nothing is started from here."""
     from retraining.monitor import summary
 
+    _needs_time(frozen)
     measurement = measure(workspace, frozen, as_of, html=html)
     report("measure", summary(measurement))
     decision = decide(workspace, frozen, measurement)
     report("decide", f"{decision.outcome}: {'; '.join(decision.reasons)}")
     return decision
+
+
+def _needs_time(frozen: FrozenSpec) -> None:
+    if not frozen.spec.data.time_ordered:
+        raise RequestError(
+            f"{frozen.model}: its rows have no time, so there is no day to score or to watch. Name data.time_column, "
+            "or score rows with the model version in MLflow."
+        )
 
 
 def _monitor_alert(decision: TriggerDecision, measurement: Measurement) -> Alert:

@@ -129,6 +129,12 @@ class Registry:
             found = self._client.search_model_versions(f"name = '{model}' and tags.`release` = '{release_id}'")
         return min((int(v.version) for v in found), default=None)
 
+    def release_of(self, model: str, version: int) -> str | None:
+        """Return the release that a model version holds; None when there is no such version, or it is not ours."""
+        with self._reachable():
+            found = self._client.search_model_versions(f"name = '{model}'")
+        return next((str(v.tags["release"]) for v in found if int(v.version) == version and "release" in v.tags), None)
+
     def register(self, model: str, release_id: str, run_id: str, model_uri: str, tags: Mapping[str, str]) -> int:
         """Make a release a model version, once; return its number."""
         known = self.version_of(model, release_id)
@@ -159,6 +165,18 @@ class Registry:
                 if error.error_code in (ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), "INVALID_PARAMETER_VALUE"):
                     return None
                 raise
+
+    def download(self, model: str, version: int, folder: Path) -> Path:
+        """Download a version's files into a folder; return the folder that holds its MLmodel. Nothing is loaded."""
+        with self._reachable():
+            uri = f"models:/{model}/{version}"
+            found = mlflow.artifacts.download_artifacts(uri, dst_path=str(folder), tracking_uri=self._uri)
+        return Path(found)
+
+    def mark_release(self, model: str, version: int, release_id: str) -> None:
+        """Say on a version that was registered by others which release of ours holds the same model."""
+        with self._reachable():
+            self._client.set_model_version_tag(model, str(version), "release", release_id)
 
     def set_alias(self, model: str, version: int) -> None:
         """Point the champion's alias at a version."""

@@ -137,13 +137,24 @@ def _save(
     judged: Labelled,
     pipeline: Any,
 ) -> str:
-    task = frozen.spec.training.task
-    metric = find_metric(frozen.spec.training.metric, task)
-    few = _spread(len(judged.y), _N_IMPORTANCE_ROWS)
-    importance = importance_of(pipeline, task, metric, judged.x.iloc[few], judged.y[few], trained.seed)
+    importance = column_importance(frozen, pipeline, judged)
     card = make_card(frozen, trained.estimator, trained.params, snapshot, data, plan, importance)
-    spread = _spread(len(data.y), N_REFERENCE_ROWS)
-    reference = data.rows.take(spread).select([frozen.spec.data.time_column, *plan.columns])
-    outputs = predict(pipeline, task, data.x.iloc[spread])
-    reference = reference.append_column(PREDICTION, pa.array(outputs if outputs.ndim == 1 else outputs.max(axis=1)))
+    reference = reference_rows(frozen, pipeline, plan, data)
     return artifacts.save(workspace.store, card, pipeline, smoke_rows(data), reference)
+
+
+def column_importance(frozen: FrozenSpec, pipeline: Any, judged: Labelled) -> dict[str, float]:
+    """Return each column's share of importance by the spec's metric, on rows spread evenly over those given."""
+    training = frozen.spec.training
+    metric = find_metric(training.metric, training.task)
+    few = _spread(len(judged.y), _N_IMPORTANCE_ROWS)
+    return importance_of(pipeline, training.task, metric, judged.x.iloc[few], judged.y[few], training.seed)
+
+
+def reference_rows(frozen: FrozenSpec, pipeline: Any, plan: FeaturePlan, data: Labelled) -> pa.Table:
+    """Return the rows that drift is measured against, with the model's own predictions as scoring publishes them."""
+    spread = _spread(len(data.y), N_REFERENCE_ROWS)
+    rows = data.rows.take(spread).select([frozen.spec.data.time, *plan.columns])
+    outputs = predict(pipeline, frozen.spec.training.task, data.x.iloc[spread])
+    names = np.asarray([str(c) for c in data.classes])
+    return rows.append_column(PREDICTION, pa.array(outputs if outputs.ndim == 1 else names[outputs.argmax(axis=1)]))

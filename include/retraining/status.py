@@ -32,24 +32,28 @@ def status(workspace: Workspace, frozen: FrozenSpec, now: datetime) -> Status:
     """Return a model's state; `now` only matters for staleness."""
     model, ledger = frozen.model, workspace.ledger
     verdicts, decisions = ledger.verdicts(model), ledger.decisions(model)
-    verdict = verdicts[-1] if verdicts else None
+    verdict, champion = verdicts[-1] if verdicts else None, ledger.champion(model)
     return Status(
         model=model,
         mode=frozen.spec.mode,
-        champion=ledger.champion(model),
+        champion=champion,
         verdict=verdict,
         decision=decisions[-1] if decisions else None,
         requests=tuple(ledger.open_requests(model)),
         n_alerts=len(ledger.alerts(model)),
-        stale=_stale(frozen, verdict, now),
+        stale=_stale(frozen, verdict, champion, now),
     )
 
 
-def _stale(frozen: FrozenSpec, verdict: Verdict | None, now: datetime) -> str | None:
+def _stale(frozen: FrozenSpec, verdict: Verdict | None, champion: Champion | None, now: datetime) -> str | None:
     if frozen.spec.retrain.schedule is None:
         return None
-    if verdict is None:
+    if verdict is not None:
+        what, since = "last verdict", verdict.evaluation.as_of
+    elif champion is not None:
+        what, since = "adopted champion", champion.as_of
+    else:
         return "was never retrained"
-    age = now - verdict.evaluation.as_of
+    age = now - since
     limit = max(shortest_interval(frozen.spec.retrain.schedule), timedelta(days=1)) * _MISSED_RUNS
-    return f"last verdict is {age.days} days old, the schedule allows {limit.days}" if age > limit else None
+    return f"{what} is {age.days} days old, the schedule allows {limit.days}" if age > limit else None

@@ -19,7 +19,7 @@ from retraining.environment import environment_id
 from retraining.errors import NotEnoughData, TrainingFailed, shown
 from retraining.features import FeaturePlan, frequent_categories, make_model, matrix, plan_features
 from retraining.metrics import Metric, find_metric, value
-from retraining.records import CandidateScore, Snapshot, Trained, digest_of, short
+from retraining.records import CandidateScore, Snapshot, Trained, digest_of, short, shown_day
 from retraining.registry import Registry
 from retraining.spec import FrozenSpec
 from retraining.spec.model import Candidate, Spec
@@ -28,6 +28,8 @@ from retraining.workspace import Workspace
 
 MIN_ROWS = 200
 """Fewest labelled rows that can be learnt from and cross-validated."""
+MIN_FOLD_ROWS = 100
+"""Fewest rows before the oldest fold: half of the least, as the folds lie in the younger half."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def labelled_rows(
     raw = rows.column(spec.data.target).to_numpy(zero_copy_only=False)
     known = _classes(raw, spec.training.task, where) if classes is None else classes
     y = _encoded(raw, spec.training.task, known, where)
-    times = rows.column(spec.data.time_column).to_numpy().astype("datetime64[us]")
+    times = rows.column(spec.data.time).to_numpy().astype("datetime64[us]")
     return Labelled(rows, matrix(rows, plan, where), y, times, known)
 
 
@@ -92,8 +94,8 @@ def train(workspace: Workspace, frozen: FrozenSpec, snapshot: Snapshot) -> Train
     """
     key = digest_of(["train", frozen.id, snapshot.id, environment_id()])
     done = workspace.ledger.finished(Trained, frozen.model, "train", key)
-    if done is not None:
-        return done
+    if done is not None and artifacts.is_stored(workspace.store, done.artifact_id):
+        return done  # an old candidate may have been freed; fitted again it has the same id
     plan = plan_features(frozen.spec, snapshot.columns)
     data = labelled_rows(workspace, frozen, snapshot, plan, None)
     _enough(frozen, snapshot, data)
@@ -174,7 +176,7 @@ def make_card(
         estimator=estimator,
         params=params,
         seed=spec.training.seed,
-        recipe_id=recipe_id(frozen, estimator, params),
+        recipe_id=recipe_id(frozen.id, estimator, params, spec.training.seed),
         spec_id=frozen.id,
         learning_id=frozen.learning_id,
         snapshot_id=snapshot.id,
@@ -187,9 +189,9 @@ def make_card(
     )
 
 
-def recipe_id(frozen: FrozenSpec, estimator: str, params: dict[str, Any]) -> str:
+def recipe_id(spec_id: str, estimator: str, params: dict[str, Any], seed: int) -> str:
     """Return the digest of what is refitted on promotion: spec, estimator, chosen parameters and seed."""
-    return digest_of([frozen.id, estimator, params, frozen.spec.training.seed])
+    return digest_of([spec_id, estimator, params, seed])
 
 
 def smoke_rows(data: Labelled) -> pa.Table:
@@ -202,7 +204,10 @@ def _classes(raw: NDArray[Any], task: str, where: str) -> tuple[Any, ...]:
         return ()
     classes = tuple(v.item() if hasattr(v, "item") else v for v in sorted(set(raw.tolist())))
     if len(classes) < 2:
-        raise NotEnoughData(f"{where}: the target has one class only ({shown(classes)}); nothing can be learnt.")
+        raise NotEnoughData(
+            f"{where}: the target has one class only ({shown(classes)}); nothing can be learnt. "
+            "Check data.target, or use a longer training.window."
+        )
     if task == "binary" and len(classes) > 2:
         raise NotEnoughData(
             f"{where}: the target has {len(classes)} classes ({shown(classes)}). Set training.task to multiclass."
@@ -215,7 +220,9 @@ def _encoded(raw: NDArray[Any], task: str, classes: tuple[Any, ...], where: str)
         try:
             return raw.astype(np.float64)
         except (TypeError, ValueError) as error:
-            raise NotEnoughData(f"{where}: the target holds text; regression needs numbers.") from error
+            raise NotEnoughData(
+                f"{where}: the target holds text; regression needs numbers. Check data.target and training.task."
+            ) from error
     index = {c: i for i, c in enumerate(classes)}
     unknown = sorted({str(v) for v in raw.tolist() if v not in index})
     if unknown:
@@ -274,20 +281,26 @@ def _settings(candidate: Candidate, spec: Spec) -> list[dict[str, Any]]:
 def _cross_validate(
     frozen: FrozenSpec, estimator: str, params: dict[str, Any], plan: FeaturePlan, data: Labelled, metric: Metric
 ) -> OutOfFold:
-    """Rolling origin: each fold is as long as the holdout, and only rows before it are learnt from."""
-    length = max(frozen.spec.gate.holdout, nominal(frozen.spec.data.partition))
+    """Rolling origin: each fold is as long as the holdout, and only rows before it are learnt from.
+
+    Rows without a time are in hashed order, so no fold is older than another; shorter ones leave more to learn from.
+    """
+    spec = frozen.spec
+    length = max(spec.gate.holdout, nominal(spec.data.partition))
+    if not spec.data.time_ordered:
+        length = timedelta(days=spec.training.window.days // (spec.training.folds + 2))
     end = data.times.max() + np.timedelta64(1, "us")
     scores, predictions, folds = [], [], []
-    for back in range(frozen.spec.training.folds, 0, -1):
+    for back in range(spec.training.folds, 0, -1):
         start = end - np.timedelta64(length) * back
         past, fold = data.times < start, (data.times >= start) & (data.times < start + np.timedelta64(length))
-        if past.sum() < MIN_ROWS or not fold.any():
+        if past.sum() < MIN_FOLD_ROWS or not fold.any():
             raise NotEnoughData(
-                f"{frozen.model}: the training window is too short for {frozen.spec.training.folds} folds of the "
+                f"{frozen.model}: the training window is too short for {spec.training.folds} folds of the "
                 "holdout's length. Use a longer training.window, a shorter gate.holdout or fewer training.folds."
             )
         model = fit(frozen, estimator, params, plan, data.x[past], data.y[past])
-        predictions.append(predict(model, frozen.spec.training.task, data.x[fold]))
+        predictions.append(predict(model, spec.training.task, data.x[fold]))
         scores.append(value(metric, data.y[fold], predictions[-1]))
         folds.append(np.flatnonzero(fold))
     rows = np.concatenate(folds)
@@ -331,4 +344,4 @@ def _fit_chosen(
 
 def describe(trained: Trained) -> str:
     """Say what was trained in a line."""
-    return f"{trained.why}; recipe {short(trained.recipe_id)}, trained to {trained.cutoff:%Y-%m-%d}"
+    return f"{trained.why}; recipe {short(trained.recipe_id)}, trained to {shown_day(trained.cutoff)}"

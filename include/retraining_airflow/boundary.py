@@ -37,6 +37,13 @@ def stage() -> Iterator[Workspace]:
         raise AirflowFailException(f"{type(error).__name__}: {error}") from error
 
 
+def emit(asset: str, **extra: Any) -> None:
+    """Say in the event of a task's outlet which ids it is about, for lineage and for whoever is scheduled by it."""
+    from airflow.sdk import Asset, get_current_context
+
+    get_current_context()["outlet_events"][Asset(asset)].extra = extra
+
+
 def skip_without_champion(work: Workspace, model: str) -> None:
     """Skip the run of a model that never had a champion: it is new, its first retraining may still be under way.
 

@@ -12,7 +12,7 @@ from retraining.settings import settings
 from retraining.spec import FrozenSpec, find_models, load
 from retraining_airflow.names import model_of
 
-Build = Callable[[FrozenSpec], DAG]
+Build = Callable[[FrozenSpec], DAG | None]
 T = TypeVar("T")
 
 
@@ -31,7 +31,8 @@ def build_dags(family: str, build: Build) -> dict[str, DAG]:
             dag = build(load(paths[model]))
         except (RetrainingError, KeyError):
             continue  # raised, with file, key and remedy, by dags/check_specs.py
-        dags[dag.dag_id] = dag
+        if dag is not None:
+            dags[dag.dag_id] = dag
     return dags
 
 

@@ -25,3 +25,18 @@ def model_of(name: str, family: str) -> str | None:
 def request_asset(model: str) -> str:
     """Return the name of the asset whose events wake a model's retraining."""
     return f"retrain-request/{model}"
+
+
+def snapshot_asset(model: str) -> str:
+    """Return the name of the asset whose events name the rows that a model may be trained on."""
+    return f"snapshot/{model}"
+
+
+def model_asset(model: str) -> str:
+    """Return the name of the asset whose events name what became of a release."""
+    return f"model/{model}"
+
+
+def predictions_asset(model: str) -> str:
+    """Return the name of the asset whose events name the predictions that were published."""
+    return f"predictions/{model}"

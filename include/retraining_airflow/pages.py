@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import yaml
-
 from retraining.spec import FrozenSpec
-
-_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-"""The C build takes a tenth of the time, and every parse writes this page."""
 
 _TRIAGE = """### When it fails
 
@@ -22,7 +15,6 @@ _TRIAGE = """### When it fails
 def page(frozen: FrozenSpec, purpose: str, triggers: str, parameters: str) -> str:
     """Return a DAG's documentation in Markdown; the same spec gives the same text."""
     spec = frozen.spec
-    resolved = yaml.dump(spec.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, width=110)
     return "\n".join(
         [
             f"## {frozen.model}: {purpose}",
@@ -31,6 +23,7 @@ def page(frozen: FrozenSpec, purpose: str, triggers: str, parameters: str) -> st
             f"### What starts it\n{triggers}",
             f"### Parameters\n{parameters}",
             _TRIAGE.format(model=frozen.model),
-            f"### The YAML, defaults filled in\n```yaml\n{resolved}```",
+            f"### The YAML\n```yaml\n{frozen.text.rstrip()}\n```\nEvery key that is not here has its default: "
+            "`docs/reference/yaml.md` lists them.",
         ]
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import CronTriggerTimetable, Param
+from airflow.sdk import DAG, CronTriggerTimetable, Param
+from airflow.sdk.definitions.param import ParamsDict
 
 from retraining.spec import FrozenSpec
 from retraining_airflow.callbacks import record_failure
@@ -47,6 +48,16 @@ def shared_arguments(tags: set[str], owner: str, *, start_at_once: bool = False)
         "tags": sorted({TAG, *tags}),
         "default_args": task_arguments(owner),
     }
+
+
+def with_params(built: DAG, params: dict[str, Param]) -> DAG:
+    """Give a DAG its trigger form, once its tasks are made.
+
+    Each task made under a DAG that has parameters copies all of them, four times: a quarter of a parse, for nothing,
+    because a task reads the run's parameters from its DAG.
+    """
+    built.params = ParamsDict(params)
+    return built
 
 
 def task_arguments(owner: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from retraining.records import to_dict
 from retraining.spec import FrozenSpec
 from retraining_airflow import boundary
-from retraining_airflow.graphs.common import as_of_param, cron, dag_arguments
+from retraining_airflow.graphs.common import as_of_param, cron, dag_arguments, with_params
 from retraining_airflow.names import MONITOR, dag_id, request_asset
 from retraining_airflow.pages import page
 
@@ -23,9 +23,11 @@ It asks for a retraining when performance really fell, or when columns that matt
 performance is unknown (or `retrain.on_drift` is `always`). Otherwise `request` is skipped and nothing is woken."""
 
 
-def build(frozen: FrozenSpec) -> DAG:
-    """Build a model's monitor DAG."""
+def build(frozen: FrozenSpec) -> DAG | None:
+    """Build a model's monitor DAG; none where rows have no time, so that there is no day to watch."""
     model, spec = frozen.model, frozen.spec
+    if not spec.data.time_ordered:
+        return None
     drift = spec.monitor.drift
     triggers = _TRIGGERS.format(schedule=spec.monitor.schedule or "none", k=drift.k, n=drift.n)
 
@@ -39,10 +41,6 @@ def build(frozen: FrozenSpec) -> DAG:
             triggers,
             "- `as_of`: the time the run is about\n- `html`: keep Evidently's page even on a quiet day",
         ),
-        params={
-            "as_of": as_of_param(),
-            "html": Param(False, type="boolean", title="HTML report", description="Keep Evidently's page."),
-        },
         **dag_arguments(frozen, MONITOR),
     )
     def graph() -> None:
@@ -53,7 +51,13 @@ def build(frozen: FrozenSpec) -> DAG:
         collected >> measured >> decision >> asked
         asked >> announce(decision)
 
-    return graph()
+    return with_params(
+        graph(),
+        {
+            "as_of": as_of_param(),
+            "html": Param(False, type="boolean", title="HTML report", description="Keep Evidently's page."),
+        },
+    )
 
 
 @task

@@ -25,7 +25,9 @@ before this one. `python -m retraining history MODEL` lists the entries."""
 _HOUSEKEEPING = """## Housekeeping
 
 Daily. Completes what a killed deploy left in MLflow, reports an alias that was moved by hand, and raises an alert for a
-live champion that is stale or whose YAML no longer loads."""
+live champion that is stale or whose YAML no longer loads. `free_space` frees what nothing needs any more: never what
+the champion, the one before it, an open verdict, an open request or `retention.keep` needs.
+`python -m retraining housekeeping --dry-run` says what it would free."""
 
 
 def build_approve() -> DAG:
@@ -81,7 +83,7 @@ def build_housekeeping() -> DAG:
     @dag(
         dag_id="housekeeping",
         schedule=cron("30 3 * * *"),
-        description="Reconcile the registry, find stale models",
+        description="Reconcile the registry, find stale models, free space",
         doc_md=_HOUSEKEEPING,
         params={"as_of": as_of_param()},
         **_SHARED,
@@ -89,6 +91,7 @@ def build_housekeeping() -> DAG:
     def graph() -> None:
         reconcile()
         find_stale()
+        free_space()
 
     return graph()
 
@@ -180,3 +183,15 @@ def find_stale() -> list[str]:
         found = [alert.message for alert in find(work, boundary.as_of(get_current_context()))]
     print("\n".join(found) or "nothing is stale")
     return found
+
+
+@task
+def free_space() -> Ids:
+    """Free what no champion, verdict, request or run needs and retention.keep no longer keeps."""
+    from retraining.care import retention
+
+    with boundary.stage() as work:
+        plan = retention.plan(work, boundary.as_of(get_current_context()))
+        done = retention.sweep(work, plan)
+    print(plan.held or f"freed {done.n_objects:,} objects, {done.n_bytes:,} bytes")
+    return {"n_objects": done.n_objects, "n_bytes": done.n_bytes, "n_readings": done.n_readings}

@@ -17,8 +17,8 @@ from retraining.records import (
 )
 from retraining.spec import FrozenSpec
 from retraining_airflow import boundary
-from retraining_airflow.graphs.common import as_of_param, cron, dag_arguments
-from retraining_airflow.names import RETRAIN, dag_id, request_asset
+from retraining_airflow.graphs.common import as_of_param, cron, dag_arguments, with_params
+from retraining_airflow.names import RETRAIN, dag_id, model_asset, request_asset, snapshot_asset
 from retraining_airflow.pages import page
 
 Ids = dict[str, Any]
@@ -50,26 +50,27 @@ def build(frozen: FrozenSpec) -> DAG:
             _TRIGGERS.format(schedule=spec.retrain.schedule or "none", model=model),
             _PARAMETERS,
         ),
-        params={
-            "as_of": as_of_param(),
-            "reason": Param("", type="string", title="Reason", description="Why; it is kept with the verdict."),
-            "dry_run": Param(False, type="boolean", title="Dry run", description="Stop after the verdict."),
-        },
         **dag_arguments(frozen, RETRAIN, start_at_once=True),
     )
     def graph() -> None:
         admission = admit(model)
         snapshots = ingest(admission)
-        validated = validate(admission, snapshots)
-        trained = train(admission, snapshots)
-        evaluation = evaluate(admission, snapshots, trained)
+        accepted = validate.override(outlets=[Asset(snapshot_asset(model))])(admission, snapshots)
+        trained = train(admission, accepted)
+        evaluation = evaluate(admission, accepted, trained)
         verdict = gate(admission, evaluation)
-        released = release(admission, snapshots, trained, verdict)
-        deployed = deploy(verdict, released)
-        validated >> trained
+        released = release(admission, accepted, trained, verdict)
+        deployed = deploy.override(outlets=[Asset(model_asset(model))])(verdict, released)
         announce(admission, verdict, deployed)
 
-    return graph()
+    return with_params(
+        graph(),
+        {
+            "as_of": as_of_param(),
+            "reason": Param("", type="string", title="Reason", description="Why; it is kept with the verdict."),
+            "dry_run": Param(False, type="boolean", title="Dry run", description="Stop after the verdict."),
+        },
+    )
 
 
 @task
@@ -105,15 +106,20 @@ def ingest(admission: Ids) -> Ids:
 
 @task
 def validate(admission: Ids, snapshots: Ids) -> Ids:
-    """Check the new rows and the window; what was checked before is not checked again."""
+    """Check the new rows and the window, set bad rows aside; what was checked before is not checked again."""
     from retraining import pipeline
 
     with boundary.stage() as work:
         ingested = pipeline.ingested_from(work, snapshots)
         found = pipeline.validate_for_training(work, from_dict(Admission, admission), ingested)
-    for problem in found.problems:
+    for problem in found.validation.problems:
         print(f"{problem.severity}: {problem.check}: {problem.observed}")
-    return {"n_checks": found.n_checks, "n_rows": found.n_rows, "n_problems": len(found.problems)}
+    print(pipeline.describe_validation(found.validation))
+    ids, data = pipeline.snapshot_ids(found.ingested), found.ingested.refit
+    counts = {"n_rows": data.n_rows, "n_aside": found.validation.n_aside, "window": str(data.window)}
+    names = {key: ids[key] for key in ("train", "holdout", "refit")}
+    boundary.emit(snapshot_asset(admission["model"]), **names, **counts, report=found.validation.report_key)
+    return {**ids, "report": found.validation.report_key}
 
 
 @task
@@ -176,6 +182,8 @@ def deploy(verdict: Ids, released: Ids) -> Ids:
         found = pipeline.verdict_of(work, verdict["verdict"])
         deployment = pipeline.deploy(work, found, released["release"], by="gate")
     print(deployment.detail)
+    place = {"outcome": deployment.outcome, "sequence": deployment.sequence, "version": deployment.version}
+    boundary.emit(model_asset(found.model), release=released["release"], verdict=found.id, **place)
     return to_dict(deployment)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.sdk import DAG, dag, get_current_context, task
+from airflow.sdk import DAG, Asset, dag, get_current_context, task
 
 from retraining.records import Champion, PredictionSet, Window, from_dict, to_dict
 from retraining.spec import FrozenSpec
 from retraining_airflow import boundary
-from retraining_airflow.graphs.common import as_of_param, cron, dag_arguments
-from retraining_airflow.names import SCORE, dag_id
+from retraining_airflow.graphs.common import as_of_param, cron, dag_arguments, with_params
+from retraining_airflow.names import SCORE, dag_id, predictions_asset
 from retraining_airflow.pages import page
 
 Ids = dict[str, Any]
@@ -21,9 +21,11 @@ _TRIGGERS = """- the schedule `{schedule}` (UTC)
 Each run scores every whole partition of the last {catch_up} days that nobody scored yet; a published set stays."""
 
 
-def build(frozen: FrozenSpec) -> DAG:
-    """Build a model's scoring DAG."""
+def build(frozen: FrozenSpec) -> DAG | None:
+    """Build a model's scoring DAG; none where rows have no time, so that there is no day to score."""
     model, spec = frozen.model, frozen.spec
+    if not spec.data.time_ordered:
+        return None
     triggers = _TRIGGERS.format(schedule=spec.score.schedule or "none", catch_up=spec.score.catch_up.days)
 
     @dag(
@@ -31,7 +33,6 @@ def build(frozen: FrozenSpec) -> DAG:
         schedule=cron(spec.score.schedule),
         description=f"Daily predictions of {model}",
         doc_md=page(frozen, "daily predictions", triggers, "- `as_of`: the time the run is about"),
-        params={"as_of": as_of_param()},
         **dag_arguments(frozen, SCORE),
     )
     def graph() -> None:
@@ -40,9 +41,9 @@ def build(frozen: FrozenSpec) -> DAG:
         checked = validate(model, windows)
         predicted = predict(model, pinned, windows)
         checked >> predicted
-        publish(predicted)
+        publish.override(outlets=[Asset(predictions_asset(model))])(model, predicted)
 
-    return graph()
+    return with_params(graph(), {"as_of": as_of_param()})
 
 
 @task
@@ -90,7 +91,7 @@ def predict(model: str, pinned: Ids, windows: list[Ids]) -> list[Ids]:
 
 
 @task
-def publish(predicted: list[Ids]) -> int:
+def publish(model: str, predicted: list[Ids]) -> int:
     """Record the sets in the ledger: the first one for a partition stays."""
     from retraining.score import publish as record
 
@@ -98,4 +99,6 @@ def publish(predicted: list[Ids]) -> int:
         found = record(work, [from_dict(PredictionSet, p) for p in predicted])
     n_rows = sum(p.n_rows for p in found)
     print(f"{n_rows:,} predictions in {len(found)} partitions")
+    releases = sorted({p.release_id for p in found})
+    boundary.emit(predictions_asset(model), n_rows=n_rows, releases=releases, keys=[p.key for p in found])
     return n_rows

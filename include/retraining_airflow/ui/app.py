@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from retraining.errors import RetrainingError, Unavailable
 from retraining.history import events_of
-from retraining.records import short
+from retraining.records import CheckResult, from_dict, short, shown_day
 from retraining.settings import settings
 from retraining.spec import find_models, load
 from retraining.status import Status, status
@@ -27,6 +27,10 @@ from retraining_airflow.names import RETRAIN, dag_id
 Auth = Annotated[BaseAuthManager[Any], Depends(get_auth_manager)]
 """Airflow's own dependency for this looks at the application's state, which a mounted application does not share."""
 
+_NEWEST_VALIDATIONS = 20
+_VALIDATION = "validation"
+_NO_SCRIPTS = "default-src 'none'; style-src 'unsafe-inline'"
+"""A validation's page has values of the data on it; they are escaped, and nothing on the page could run anyway."""
 _NEWEST_EVENTS = 200
 """Half a year of daily decisions; the command line shows all."""
 
@@ -54,9 +58,38 @@ def make_app() -> FastAPI:
             events = events_of(work.ledger, model)[-_NEWEST_EVENTS:][::-1]
         except Unavailable as error:
             raise HTTPException(503, str(error)) from error
-        return _render("model.html", row=_row(work, model), events=events)
+        return _render("model.html", row=_row(work, model), events=events, validations=_validations(work, model))
+
+    @app.get("/models/{model}/validations/{snapshot}/{name}", response_class=HTMLResponse)
+    def validation(model: str, snapshot: str, name: str, user: GetUserDep, auth: Auth) -> HTMLResponse:
+        """Show the page of one validation that the ledger knows."""
+        if not _may_see(auth, user, model):
+            raise HTTPException(403, f"You may not see {dag_id(RETRAIN, model)}.")
+        work = Workspace(settings())
+        key = f"reports/validation/{snapshot}-{name}"
+        if key not in {v["report_key"] for v in work.ledger.finished_all(model, _VALIDATION).values()}:
+            raise HTTPException(404, f"{model} has no such validation.")
+        try:
+            page = work.store.read(key).decode()
+        except RetrainingError as error:
+            raise HTTPException(404, str(error)) from error
+        return HTMLResponse(page, headers={"Content-Security-Policy": _NO_SCRIPTS})
 
     return app
+
+
+def _validations(work: Workspace, model: str) -> list[dict[str, Any]]:
+    """Return a model's newest validations, newest first, with the two parts of their page's address."""
+    known = list(work.ledger.finished_all(model, _VALIDATION).values())[-_NEWEST_VALIDATIONS:][::-1]
+    parts = [v["report_key"].removeprefix("reports/validation/").partition("-") for v in known]
+    return [
+        {**v, "snapshot": p[0], "name": p[2], "blocked": any(_blocks(q) for q in v["problems"])}
+        for v, p in zip(known, parts, strict=True)
+    ]
+
+
+def _blocks(problem: dict[str, Any]) -> bool:
+    return from_dict(CheckResult, problem).blocks
 
 
 def _may_see(auth: BaseAuthManager[Any], user: BaseUser, model: str) -> bool:
@@ -79,6 +112,6 @@ def _render(template: str, **values: object) -> str:
 def _templates() -> Environment:
     loader = PackageLoader("retraining_airflow.ui")
     found = Environment(loader=loader, autoescape=select_autoescape(), undefined=StrictUndefined)
-    found.filters["short"] = short
+    found.filters["short"], found.filters["day"] = short, shown_day
     found.globals["dag_id"] = dag_id
     return found
