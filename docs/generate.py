@@ -46,7 +46,7 @@ def main() -> None:
 def yaml_page() -> str:
     """Return every key of the YAML with its type, default and meaning."""
     parts = [
-        _NOTE.format(source="include/retraining/spec/model.py"),
+        _NOTE.format(source="include/retraining/spec/"),
         "# The YAML",
         "One file per model in `include/models/` (or the folder that `RETRAINING_MODELS` names); the file's name is "
         "the model's name. An unknown key is an error. Durations are a whole number and `h`, `d` or `w`: `6h`, `90d`. "
@@ -90,7 +90,7 @@ def _table(group: type[BaseModel], path: str) -> str:
     rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
     for name, field in group.model_fields.items():
         if not field.description:
-            raise ValueError(f"{path}.{name} has no description. Give its Field one in retraining/spec/model.py.")
+            raise ValueError(f"{path}.{name} has no description. Give its Field one in retraining/spec/.")
         cells = (f"`{name}`", _type(field), _default(field), field.description)
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(rows)
