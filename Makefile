@@ -13,6 +13,8 @@ BIN := .venv/bin
 READY := .venv/.ready
 UV := $(BIN)/python -m uv
 PYTEST := $(BIN)/python -m pytest
+# Whole files on two processes: files share nothing, tests of one file may share what is expensive to start.
+SIDE_BY_SIDE := --numprocesses 2 --dist loadfile
 # Numerical libraries start one thread per core each; in tests many processes share the cores.
 test test-all: export OMP_NUM_THREADS ?= 1
 test test-all: export OPENBLAS_NUM_THREADS ?= 1
@@ -51,11 +53,11 @@ demo: $(READY)  ## the whole loop on real Airflow, MLflow and flights; Ctrl-C en
 	@$(BIN)/python -m retraining_airflow.demo
 
 test: $(READY)  ## unit, contract and DAG tests, and one loop end to end
-	@$(PYTEST) tests/unit tests/contract tests/dags tests/e2e -m "not slow and not ui and not compose" --durations=5
+	@$(PYTEST) tests/unit tests/contract tests/dags tests/e2e -m "not slow and not ui and not compose" $(SIDE_BY_SIDE) --durations=5
 
 test-all: $(READY)  ## the same, then the slow tests (kills, forks, PostgreSQL)
 	@$(MAKE) test
-	@$(PYTEST) tests -m "slow and not ui and not compose" --durations=10
+	@$(PYTEST) tests -m "slow and not ui and not compose" $(SIDE_BY_SIDE) --durations=10
 
 lint: $(READY)  ## style, format, types and import rules
 	@$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""Runs measurements and prints one table: `python -m benchmarks [ingest | parse | mlflow | memory | scheduler ...]`."""
+"""Runs measurements and prints one table: `python -m benchmarks [NAME ...]`; without names, all of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rich.table import Table
 from benchmarks.figures import Figure
 from benchmarks.processes import quiet
 
-NAMES = ("ingest", "parse", "mlflow", "memory", "scheduler")
+NAMES = ("ingest", "big", "lineage", "parse", "mlflow", "memory", "scheduler")
 _MODULES = {name: f"benchmarks.{name}" for name in NAMES} | {"mlflow": "benchmarks.tracking"}
 _WIDTH_IN_PIPES = 140
 

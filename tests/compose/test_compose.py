@@ -193,6 +193,12 @@ def test_nobody_gets_in_without_the_generated_login(stack: Stack) -> None:
         assert answer.status_code >= 400, password
 
 
+def test_the_model_pages_ask_for_a_login(stack: Stack) -> None:
+    for page in ("models", f"models/{MODEL}"):
+        answer = requests.get(f"http://127.0.0.1:{stack.airflow_port}/retraining/{page}", timeout=30)
+        assert answer.status_code in (401, 403), page
+
+
 def test_mlflow_answers_only_to_its_own_names(stack: Stack) -> None:
     path = "/api/2.0/mlflow/experiments/search?max_results=1"
     url = f"http://localhost:{stack.mlflow_port}{path}"

@@ -13,6 +13,7 @@ from sqlalchemy import create_engine, text
 from retraining import pipeline, score
 from retraining.admission import admit
 from retraining.workspace import Workspace
+from tests.support.lived import copy_of, live
 from tests.support.tiny import NAME, day, tiny
 
 AS_OF, SCORED = day(40), day(41)
@@ -24,10 +25,10 @@ STAGES: dict[str, Stage] = {
     ),
     "ingest": lambda w, r: pipeline.ingest_for_training(w, r["admit"]),
     "validate": lambda w, r: pipeline.validate_for_training(w, r["admit"], r["ingest"]),
-    "train": lambda w, r: pipeline.train(w, r["admit"], r["ingest"]),
-    "evaluate": lambda w, r: pipeline.evaluate(w, r["admit"], r["ingest"], r["train"]),
+    "train": lambda w, r: pipeline.train(w, r["admit"], r["validate"].ingested),
+    "evaluate": lambda w, r: pipeline.evaluate(w, r["admit"], r["validate"].ingested, r["train"]),
     "gate": lambda w, r: pipeline.gate(w, r["admit"], r["evaluate"]),
-    "release": lambda w, r: pipeline.release(w, r["admit"], r["ingest"], r["train"], r["gate"]),
+    "release": lambda w, r: pipeline.release(w, r["admit"], r["validate"].ingested, r["train"], r["gate"]),
     "deploy": lambda w, r: pipeline.deploy(w, r["gate"], r["release"].id, by="gate"),
     "pin": lambda w, _: score.pin_champion(w, NAME),
     "predict": lambda w, r: score.predict(
@@ -92,3 +93,15 @@ def nothing(tmp_path: Path) -> Workspace:
     path = workspace.settings.models / f"{NAME}.csv"
     path.write_text(path.read_text().splitlines()[0] + "\n")
     return workspace
+
+
+@pytest.fixture(scope="session")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """An installation with three champions; nobody changes it."""
+    return live(tmp_path_factory.mktemp("lived"))
+
+
+@pytest.fixture
+def home(lived: Workspace, tmp_path: Path) -> Workspace:
+    """A copy of it that a test may change."""
+    return copy_of(lived, tmp_path)

@@ -27,7 +27,6 @@ RECORDS = [
 
 INPUTS: dict[str, dict[str, str]] = {
     "ingest": {},
-    "validate": {"snapshot_id": "refit"},
     "train": {"snapshot_id": "train", "spec_id": "spec"},
     "evaluate": {"holdout_id": "holdout", "candidate_id": "candidate", "recipe_id": "recipe", "spec_id": "spec"},
     "release": {"verdict_id": "verdict", "snapshot_id": "refit"},
@@ -100,7 +99,8 @@ def test_an_output_carries_the_ids_of_its_inputs(loop: Loop, name: str) -> None:
 
 def test_what_crosses_a_task_boundary_is_small_and_names_no_path(loop: Loop) -> None:
     home = str(loop.workspace.settings.home)
-    outputs = {**loop.results, "ingest": pipeline.snapshot_ids(loop.results["ingest"])}
+    ids = {"ingest": loop.results["ingest"], "validate": loop.results["validate"].ingested}
+    outputs = {**loop.results, **{name: pipeline.snapshot_ids(ingested) for name, ingested in ids.items()}}
     for name, result in outputs.items():
         text = json.dumps([r if isinstance(r, dict) else to_dict(r) for r in each(result)])
         assert len(text) < 10_000, name

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from retraining.ledger import Ledger
+from retraining.records import Window
 from retraining_airflow.demo.stack import Stack
-from retraining_airflow.names import dag_id, request_asset
+from retraining_airflow.names import dag_id, model_asset, predictions_asset, request_asset, snapshot_asset
 from tests.support import tiny
 
 LOOP, DRIFTING = "loop", "drifting"
@@ -156,6 +157,18 @@ def test_the_registry_follows_the_ledger(stack: Stack, ledger: Ledger) -> None:
     champion = ledger.champion(LOOP)
     assert champion is not None
     assert Registry(stack.settings).alias(LOOP) == champion.version
+
+
+def test_lineage_is_in_the_events_of_assets(stack: Stack, ledger: Ledger) -> None:
+    verdicts, champions = ledger.verdicts(LOOP), ledger.champions(LOOP)
+    moves = [e for e in stack.events(model_asset(LOOP)) if e["outcome"] == "deployed"]
+    assert [(e["release"], e["verdict"], e["version"]) for e in moves] == [
+        (c.release_id, c.verdict_id, c.version) for c in champions
+    ]
+    snapshots = stack.events(snapshot_asset(LOOP))
+    assert {v.evaluation.holdout_id for v in verdicts} <= {e["holdout"] for e in snapshots}
+    published = [key for e in stack.events(predictions_asset(LOOP)) for key in e["keys"]]
+    assert set(published) == {p.key for p in ledger.predictions(LOOP, Window(tiny.day(0), tiny.day(90)))}
 
 
 def test_nothing_is_left_running(tmp_path: Path) -> None:

@@ -81,7 +81,8 @@ def test_a_worse_candidate_is_rejected_and_the_champion_stays(champion: Workspac
 def test_a_holdout_with_keys_the_champion_was_trained_on_is_rejected(champion: Workspace) -> None:
     frame = rows(range(N_DAYS))
     again = frame["time"].between(day(40), day(47))
-    frame.loc[again, "id"] = frame.loc[frame["time"].between(day(30), day(37)), "id"].to_numpy()
+    # of days that the champion was trained on and that are before the window whose keys validation compares
+    frame.loc[again, "id"] = frame.loc[frame["time"].between(day(11), day(18)), "id"].to_numpy()
     write_csv(source_of(champion), frame)
     result = retrain(champion, SECOND)
     assert result.verdict is not None and result.verdict.decision == "reject"
@@ -459,7 +460,7 @@ def test_a_source_without_rows_in_the_window(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "missing column"),
+        (b"", "it is empty"),
         (b"id,time,x1,x2,kind,cost,y\n", "tiny"),
         (bytes(range(256)) * 50, "tiny.csv"),
         (b"id,time,x1\n1,2024-01-08T00:00:00Z,0.5\n", "y"),

@@ -158,7 +158,7 @@ def test_status_history_and_explain(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["check", "run", "score", "monitor", "status", "history", "explain", "rollback", "registry"]
+    "command", ["new", "check", "run", "score", "monitor", "status", "history", "explain", "rollback", "registry"]
 )
 def test_every_command_of_the_loop_is_there_and_speaks_json(command: str) -> None:
     subcommand = ["show"] if command == "registry" else []

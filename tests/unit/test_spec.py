@@ -46,8 +46,13 @@ def message(folder: Path, **changes: Any) -> str:
         ({"features": {"numeric": ["y"]}}, ["may not name the target", "'y'"]),
         ({"features": {"numeric": ["cost"]}}, ["outcome", "'cost'"]),
         ({"monitor": {"drift": {"k": 4}}}, ["k (4) cannot exceed n (3)"]),
-        ({"data": {"source": {"connection": "shop"}}}, ["exactly one of files and connection"]),
+        ({"data": {"source": {"connection": "shop"}}}, ["exactly one of files, connection and function"]),
         ({"data": {"source": {"files": None, "connection": "shop"}}}, ["a connection needs a query"]),
+        ({"data": {"source": {"files": None, "function": "rows"}}}, ["function is FILE.py:NAME"]),
+        ({"data": {"source": {"files": None, "function": "../a.py:rows"}}}, ["a file beside the YAML"]),
+        ({"data": {"key": None, "labels": {"files": "labels.csv"}}}, ["labels are joined by key"]),
+        ({"data": {"time_column": None}}, ["label_delay has no meaning without data.time_column", "Remove the key"]),
+        ({"data": {"columns": {"x1": 3}}}, ["data.columns.x1"]),
     ],
 )
 def test_a_mistake_is_named_with_its_key_and_remedy(tmp_path: Path, changes: dict[str, Any], parts: list[str]) -> None:
@@ -62,6 +67,18 @@ def test_a_url_with_a_password_is_refused_and_not_repeated(tmp_path: Path) -> No
     assert "connection is a name, not a URL" in text
     assert "RETRAINING_CONN_" in text
     assert "hunter2" not in text
+    text = message(tmp_path, data={"source": {"files": "s3://key:hunter2@bucket/rows.csv"}})
+    assert "the URL of bucket holds a password" in text
+    assert "hunter2" not in text
+
+
+def test_what_is_only_said_about_the_data_does_not_make_another_model(tmp_path: Path) -> None:
+    one = loaded(tmp_path)
+    documented = {"source": {"owner": "Data platform", "refresh": "hourly"}, "columns": {"x1": "a number"}}
+    two = loaded(tmp_path, data=documented)
+    assert two.spec.data.columns["x1"].meaning == "a number"
+    assert two.learning_id == one.learning_id
+    assert two.id != one.id
 
 
 def test_all_problems_are_in_one_message_and_it_stays_short(tmp_path: Path) -> None:
@@ -145,9 +162,9 @@ changes = st.fixed_dictionaries(
 
 
 @settings(max_examples=40)
-@given(changes, st.none() | st.text())
-def test_freezing_and_thawing_loses_nothing(changed: dict[str, Any], sql: str | None) -> None:
-    frozen = FrozenSpec("tiny", Spec.model_validate(merged(SPEC, changed)), sql)
+@given(changes, st.dictionaries(st.text(), st.text()))
+def test_freezing_and_thawing_loses_nothing(changed: dict[str, Any], files: dict[str, str]) -> None:
+    frozen = FrozenSpec("tiny", Spec.model_validate(merged(SPEC, changed)), files)
     again = thaw(freeze(frozen))
     assert again == frozen
     assert again.id == frozen.id

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import uuid
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,22 @@ def _write_without_rights(folder: str) -> int:
     except Unavailable as error:
         return 0 if "cannot write a/b.txt" in str(error) else 1
     return 2
+
+
+def test_a_listing_has_every_key_with_its_size_and_age(store: Store) -> None:
+    before = datetime.now(UTC) - timedelta(minutes=1)
+    store.write_once("a/x/1.txt", b"one")
+    store.write_once("a/2.txt", b"three")
+    store.write_once("ab/3.txt", b"not under a/")
+    found = store.listing("a/")
+    assert [(e.key, e.n_bytes) for e in found] == [("a/2.txt", 5), ("a/x/1.txt", 3)]
+    assert all(e.modified and before < e.modified <= datetime.now(UTC) for e in found)
+    assert store.listing("none/") == []
+
+
+def test_deleting_twice_is_harmless(store: Store) -> None:
+    store.write_once("a/b.txt", b"data")
+    assert store.delete("a/b.txt")
+    assert not store.delete("a/b.txt")
+    assert store.listing("a/") == []
+    assert store.write_once("a/b.txt", b"again")

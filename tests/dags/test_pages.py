@@ -1,0 +1,73 @@
+"""The model pages: who may see which, and that a validation is the one the ledger knows. Compose tests the login."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.core_api.security import get_user
+from fastapi.testclient import TestClient
+
+from retraining import pipeline
+from retraining.admission import admit
+from retraining_airflow.ui.app import make_app
+from tests.support.tiny import NAME, day, environ, rows, rows_of, tiny
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+class Allows:
+    """An auth manager's one answer that the pages need."""
+
+    def __init__(self, dags: set[str]) -> None:
+        self._dags = dags
+
+    def is_authorized_dag(self, *, method: str, details: object, user: object) -> bool:
+        return method == "GET" and getattr(details, "id", None) in self._dags
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder: Path = tmp_path_factory.mktemp("pages")
+    frame = rows(range(42), lambda n: rows_of(n).assign(kind=HOSTILE) if n == 39 else rows_of(n))
+    workspace = tiny(folder, frame)
+    frozen = workspace.spec(NAME)
+    admission = admit(workspace, frozen, as_of=day(40), fallback=day(40), trigger="person", reason="", dry_run=False)
+    pipeline.validate_for_training(workspace, admission, pipeline.ingest_for_training(workspace, admission))
+    return environ(workspace.settings)
+
+
+@pytest.fixture
+def client(installation: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., TestClient]:
+    for name, value in installation.items():
+        monkeypatch.setenv(name, value)
+
+    def make(*dags: str) -> TestClient:
+        app = make_app()
+        app.dependency_overrides[get_user] = lambda: "somebody"
+        app.dependency_overrides[get_auth_manager] = lambda: Allows(set(dags))
+        return TestClient(app)
+
+    return make
+
+
+def test_a_user_sees_the_models_whose_retraining_they_may_see(client: Callable[..., TestClient]) -> None:
+    assert NAME in client(f"retrain__{NAME}").get("/models").text
+    assert NAME not in client().get("/models").text
+    assert client().get(f"/models/{NAME}").status_code == 403
+    assert client("retrain__nothing").get("/models/nothing").status_code == 404
+
+
+def test_a_validation_is_reachable_and_runs_nothing(client: Callable[..., TestClient]) -> None:
+    browser = client(f"retrain__{NAME}")
+    page = browser.get(f"/models/{NAME}").text
+    link = page.split('href="tiny/validations/')[1].split('"')[0]
+    answer = browser.get(f"/models/{NAME}/validations/{link}")
+    assert answer.status_code == 200 and "Validation of tiny" in answer.text
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert HOSTILE not in answer.text + page
+    for other in ("x/y.html", f"{link}x", "..%2F..%2Fspecs/a.json"):
+        assert browser.get(f"/models/{NAME}/validations/{other}").status_code == 404
+    assert client().get(f"/models/{NAME}/validations/{link}").status_code == 403
