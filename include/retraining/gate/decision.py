@@ -1,4 +1,4 @@
-"""The gate: a pure decision over an evaluation. Nothing here reads a file, a clock or a registry."""
+"""The decision: may the candidate replace the champion? Pure, over an evaluation."""
 
 from __future__ import annotations
 

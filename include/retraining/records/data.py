@@ -1,0 +1,162 @@
+"""Data: windows of time, chunks, snapshots, and what their checks found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from retraining.records.base import short
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+N_BUCKETS = 100
+"""Rows without a time are spread over the first hundred days of 1970 by a keyed hash; see `rows`."""
+
+
+def _is_bucket(time: datetime) -> bool:
+    return _EPOCH <= time <= _EPOCH + timedelta(days=N_BUCKETS)
+
+
+def shown_day(time: datetime) -> str:
+    """Return a time's day as people read it; where rows have no time, its hash bucket.
+
+    >>> shown_day(datetime(2026, 5, 4, tzinfo=UTC)), shown_day(datetime(1970, 3, 22, tzinfo=UTC))
+    ('2026-05-04', 'hash bucket 80 of 100')
+    """
+    return f"hash bucket {(time - _EPOCH).days} of {N_BUCKETS}" if _is_bucket(time) else f"{time:%Y-%m-%d}"
+
+
+@dataclass(frozen=True, order=True)
+class Window:
+    """A half-open span of time: `start <= t < end`, in UTC."""
+
+    start: datetime
+    end: datetime
+
+    def __str__(self) -> str:
+        if _is_bucket(self.end):
+            return f"hash buckets {(self.start - _EPOCH).days} to {(self.end - _EPOCH).days} of {N_BUCKETS}"
+        return f"{self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC".replace(" 00:00", "")
+
+    def overlaps(self, other: Window) -> bool:
+        """Tell whether the two windows share an instant."""
+        return self.start < other.end and other.start < self.end
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One partition's rows of one kind in the store; `id` is of the content, `file_sha256` of the file."""
+
+    id: str
+    kind: Literal["features", "labels"]
+    start: datetime
+    n_rows: int
+    n_labelled: int
+    n_bytes: int
+    file_sha256: str
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a snapshot and its logical type."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """Rows of a partition that broke critical checks and are not in a snapshot; `key` is where they are kept."""
+
+    partition: datetime
+    n_rows: int
+    checks: tuple[str, ...]
+    key: str
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A manifest: which chunks make up a window. `source_id` is an attribute, not part of the identity.
+
+    A snapshot of accepted rows names the one it was made from as `raw_id`, and what was set aside.
+    """
+
+    id: str
+    model: str
+    window: Window
+    as_of: datetime
+    source_id: str
+    columns: tuple[Column, ...]
+    features: tuple[Chunk, ...]
+    labels: tuple[Chunk, ...]
+    empty: tuple[datetime, ...]
+    raw_id: str | None = None
+    set_aside: tuple[SetAside, ...] = ()
+
+    @property
+    def n_rows(self) -> int:
+        """Rows with features."""
+        return sum(chunk.n_rows for chunk in self.features)
+
+    @property
+    def n_labelled(self) -> int:
+        """Rows whose label is known."""
+        return sum(chunk.n_labelled for chunk in self.labels)
+
+    def describe(self) -> str:
+        """Name the snapshot the way messages do."""
+        return f"snapshot {short(self.id)} ({self.n_rows:,} rows, {self.window})"
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What one ingestion froze, and how much it had to read from the source to do so."""
+
+    train: Snapshot
+    holdout: Snapshot
+    refit: Snapshot
+    n_partitions_read: int
+    n_chunks_written: int
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One check on one set of rows. `outcome` is `passed`, `failed` or `not evaluated`."""
+
+    check: str
+    severity: Literal["critical", "warning", "info"]
+    outcome: Literal["passed", "failed", "not evaluated"]
+    observed: str
+    partition: datetime | None
+
+    @property
+    def blocks(self) -> bool:
+        """Whether it stops a run: a critical failure, or anything that could not be evaluated."""
+        return self.severity == "critical" or self.outcome == "not evaluated"
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The failed and unevaluated checks of a snapshot; a validation without them passed."""
+
+    snapshot_id: str
+    suite_id: str
+    n_checks: int
+    n_rows: int
+    n_aside: int
+    accepted_id: str
+    problems: tuple[CheckResult, ...]
+    report_key: str
+
+    @property
+    def blocking(self) -> tuple[CheckResult, ...]:
+        """The problems that stop the run: critical failures, and anything that could not be evaluated."""
+        return tuple(p for p in self.problems if p.blocks)
+
+
+@dataclass(frozen=True)
+class Validated:
+    """The snapshots that may be used, without the rows that were set aside, and what the checks found."""
+
+    ingested: Ingested
+    validation: Validation

@@ -1,0 +1,179 @@
+"""From a candidate to a champion: what is trained, judged, decided, released and deployed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from retraining.records.data import Window
+
+
+@dataclass(frozen=True)
+class Admission:
+    """What a retraining run froze when it started; every later task reads this and nothing newer."""
+
+    model: str
+    spec_id: str
+    as_of: datetime
+    trigger: str
+    reason: str
+    dry_run: bool
+    champion: int | None
+    requests: tuple[str, ...]
+    skip: str | None
+
+
+@dataclass(frozen=True)
+class CandidateScore:
+    """One candidate's time-ordered cross-validation: the metric per fold, oldest fold first."""
+
+    name: str
+    params: dict[str, Any]
+    folds: tuple[float, ...]
+    mean: float
+    standard_error: float
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The chosen candidate, fitted up to the holdout. `recipe_id` is of spec, estimator, parameters and seed."""
+
+    model: str
+    recipe_id: str
+    spec_id: str
+    snapshot_id: str
+    estimator: str
+    params: dict[str, Any]
+    seed: int
+    artifact_id: str
+    run_id: str
+    cutoff: datetime
+    scores: tuple[CandidateScore, ...]
+    why: str
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A metric on the holdout with its two-sided interval; `sides` are the one-sided bounds decisions use."""
+
+    value: float
+    standard_error: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Candidate, champion and trivial baseline on the same holdout rows; a positive difference is a gain."""
+
+    model: str
+    recipe_id: str
+    candidate_id: str
+    champion_release_id: str | None
+    champion_sequence: int | None
+    champion_as_of: datetime | None
+    champion_cutoff: datetime | None
+    holdout_id: str
+    spec_id: str
+    window: Window
+    as_of: datetime
+    time_ordered: bool
+    rule: Literal["first", "refresh", "replace"]
+    metric: str
+    greater_is_better: bool
+    n_rows: int
+    n_unlabelled: int
+    n_blocks: int
+    n_classes: int | None
+    looks: int
+    confidence: float
+    candidate: float | None
+    champion: float | None
+    baseline: float | None
+    over_baseline: Estimate | None
+    over_champion: Estimate | None
+    leaked_rows: int
+
+
+Decision = Literal["promote", "reject", "inconclusive", "superseded", "nothing_new"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The gate's decision with its reasons and what would have to change; `id` binds everything it was based on."""
+
+    id: str
+    model: str
+    decision: Decision
+    reasons: tuple[str, ...]
+    would_change: tuple[str, ...]
+    evaluation: Evaluation
+    dry_run: bool
+
+
+@dataclass(frozen=True)
+class Release:
+    """A refitted recipe, checked and bound to the verdict that allowed it."""
+
+    id: str
+    model: str
+    verdict_id: str
+    snapshot_id: str
+    cutoff: datetime
+    run_id: str
+    flip_share: float | None
+    n_rows: int
+
+
+@dataclass(frozen=True)
+class Champion:
+    """One entry of a model's champion history."""
+
+    model: str
+    sequence: int
+    kind: Literal["promotion", "rollback", "adoption"]
+    release_id: str
+    verdict_id: str | None
+    spec_id: str
+    recipe_id: str
+    estimator: str
+    version: int
+    as_of: datetime
+    cutoff: datetime
+    by: str
+    reason: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What became of a promote verdict: `deployed`, `superseded` by another run, or `waiting` for a person."""
+
+    model: str
+    outcome: Literal["deployed", "superseded", "waiting"]
+    sequence: int | None
+    version: int | None
+    detail: str
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A model built again from its frozen parts, against the stored one, on all rows it was trained on and smoke rows.
+
+    `identical` is of predictions, bit for bit; `largest_difference` is in the prediction's unit. `version` is None
+    for a candidate that never reached the registry.
+    """
+
+    model: str
+    release_id: str
+    version: int | None
+    snapshot_id: str
+    spec_id: str
+    same_environment: bool
+    environment_changes: tuple[str, ...]
+    n_rows: int
+    largest_difference: float
+    identical: bool
+    file_identical: bool

@@ -1,0 +1,115 @@
+"""What a champion does day by day, and what the monitor makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from retraining.records.data import Window
+
+
+@dataclass(frozen=True)
+class PredictionSet:
+    """One partition's published predictions."""
+
+    model: str
+    window: Window
+    release_id: str
+    sequence: int
+    chunk_id: str
+    as_of: datetime
+    key: str
+    n_rows: int
+    file_sha256: str
+
+
+@dataclass(frozen=True)
+class ColumnDrift:
+    """A column's distance from the champion's training data on one day, and the threshold it is compared with."""
+
+    column: str
+    method: str
+    score: float
+    threshold: float
+    importance: float
+    drifted: bool
+
+
+@dataclass(frozen=True)
+class DayPerformance:
+    """Realised performance of one partition's published predictions; None where the metric is undefined."""
+
+    start: datetime
+    n_rows: int
+    n_unlabelled: int
+    metric: float | None
+    business: float | None
+    release_id: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """A watched figure now against its reference: `worse` says that the fall is real and larger than the margin."""
+
+    name: str
+    current: float
+    reference: float
+    lower: float
+    upper: float
+    margin: float
+    n_days: int
+    n_reference_days: int
+    worse: bool
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Everything one monitor run measured, before anything is decided."""
+
+    model: str
+    as_of: datetime
+    window: Window
+    sequence: int
+    release_id: str
+    n_rows: int
+    drift: tuple[ColumnDrift, ...]
+    health: tuple[str, ...]
+    performance: tuple[Change, ...]
+    performance_note: str
+    n_new_labels: int
+    report_key: str | None
+
+
+@dataclass(frozen=True)
+class TriggerDecision:
+    """What the monitor decided and why. `held` means: would have asked, but a brake says not yet."""
+
+    id: str
+    model: str
+    as_of: datetime
+    outcome: Literal["quiet", "watch", "held", "suggest", "ask"]
+    reason: str
+    reasons: tuple[str, ...]
+    would_change: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A retraining that was asked for and not served yet."""
+
+    id: str
+    model: str
+    as_of: datetime
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True)
+class Alert:
+    """Something a person should know: cause, affected model, what was done, what to do."""
+
+    model: str
+    kind: str
+    as_of: datetime
+    message: str
