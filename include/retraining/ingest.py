@@ -192,13 +192,20 @@ def load(store: Store, manifest: Snapshot, data: Data) -> pa.Table:
 
 def distrust(ledger: Ledger, snapshot: Snapshot, starts: Iterable[datetime]) -> None:
     """Have partitions read again by the next run: their rows broke a check, and may be mended at their source."""
-    marks = {}
-    for start in starts:
-        parts = tuple(c for c in (*snapshot.features, *snapshot.labels) if c.start == start)
-        seen = ledger.readings(snapshot.source_id, Window(start, start + timedelta(seconds=1)))
-        for known in readings.usable(ledger, snapshot.source_id, seen).get(start, []):
-            if {c.id for c in parts} <= {c.id for c in known[1]}:
-                marks[_mark(snapshot.source_id, start, known[1])] = {"snapshot": snapshot.id}
+    broken = set(starts)
+    if not broken:
+        return
+    span = Window(min(broken), max(broken) + timedelta(seconds=1))
+    seen = {start: r for start, r in ledger.readings(snapshot.source_id, span).items() if start in broken}
+    held: dict[datetime, set[str]] = {}
+    for chunk in (*snapshot.features, *snapshot.labels):
+        held.setdefault(chunk.start, set()).add(chunk.id)
+    marks = {
+        _mark(snapshot.source_id, start, found): {"snapshot": snapshot.id}
+        for start, usable in readings.usable(ledger, snapshot.source_id, seen).items()
+        for _, found in usable
+        if held.get(start, set()) <= {c.id for c in found}
+    }
     ledger.finish_many(snapshot.model, "distrusted", marks)
 
 
