@@ -10,6 +10,7 @@ from retraining.records.base import (
     to_dict,
 )
 from retraining.records.data import (
+    EPOCH,
     N_BUCKETS,
     CheckResult,
     Chunk,
@@ -47,6 +48,7 @@ from retraining.records.watching import (
 )
 
 __all__ = [
+    "EPOCH",
     "N_BUCKETS",
     "Admission",
     "Alert",
