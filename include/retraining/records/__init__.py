@@ -19,6 +19,7 @@ from retraining.records.checklist import (
     SliceResult,
 )
 from retraining.records.data import (
+    EPOCH,
     N_BUCKETS,
     CheckResult,
     Chunk,
@@ -55,6 +56,7 @@ from retraining.records.watching import (
 )
 
 __all__ = [
+    "EPOCH",
     "N_BUCKETS",
     "Admission",
     "Alert",

@@ -117,6 +117,11 @@ def load(path: Path) -> FrozenSpec:
     return frozen
 
 
+def spec_key(identity: str) -> str:
+    """Return the store key of a frozen spec."""
+    return f"specs/{identity}.json"
+
+
 def freeze(frozen: FrozenSpec) -> bytes:
     """Return the bytes that `thaw` reads."""
     return json.dumps(frozen.document(), sort_keys=True, indent=1).encode()
