@@ -117,7 +117,7 @@ def _locked(lock: Path) -> list[Requirement]:
         listed = [Requirement(line) for line in lines if line and not line.startswith(("#", "-"))]
     except (OSError, UnicodeDecodeError, InvalidRequirement) as error:
         raise SpecError(
-            f"{lock}: is no lock file: {error}. Set RETRAINING_LOCK to one, as pip freeze writes."
+            f"{lock}: is no lock file: {' '.join(str(error).split())}. Set RETRAINING_LOCK to one, as pip freeze writes."
         ) from error
     if not listed:
         raise SpecError(f"{lock}: locks no package. Set RETRAINING_LOCK to a lock file, as pip freeze writes.")
