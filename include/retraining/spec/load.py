@@ -18,6 +18,7 @@ from retraining.errors import SHOWN_ITEMS, SpecError
 from retraining.records import digest_of
 from retraining.spec.cases import CASES, Case
 from retraining.spec.data import Source
+from retraining.spec.gate import CASES_SUFFIX
 from retraining.spec.model import Spec
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -91,6 +92,8 @@ def find_models(folder: Path) -> dict[str, Path]:
         raise SpecError(f"{folder}: there is no such folder of models. Set RETRAINING_MODELS to the folder of YAMLs.")
     found: dict[str, Path] = {}
     for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
+        if path.stem.endswith(CASES_SUFFIX):
+            continue
         if path.stem in found:
             raise SpecError(f"{path}: {found[path.stem].name} has the same model name. Rename one of them.")
         found[path.stem] = path
