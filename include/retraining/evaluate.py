@@ -123,6 +123,7 @@ def _evaluate(
         looks=looks,
         confidence=frozen.spec.gate.confidence,
         leaked_rows=leaked,
+        chosen=trained.why,
         **figures,
     )
     if judged is not None and figures["candidate"] is not None:

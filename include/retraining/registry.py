@@ -20,7 +20,7 @@ from mlflow.models import infer_signature
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
 from sklearn.pipeline import Pipeline
 
-from retraining.artifacts import ALLOWED_TYPES
+from retraining.artifacts import types_to_trust
 from retraining.environment import core_requirements
 from retraining.errors import RegistryError, Unavailable
 from retraining.records import Snapshot
@@ -89,14 +89,15 @@ class Registry:
 
     def log_model(self, run_id: str, pipeline: Pipeline, example: pd.DataFrame, outputs: Any) -> str:
         """Log a model with signature and exact requirements; return its URI. Takes well under a second."""
+        trusted = types_to_trust(pipeline)
         with self._reachable(), self._active(run_id):
             info = mlflow.sklearn.log_model(
                 pipeline,
                 name="model",
                 signature=infer_signature(example, outputs),
-                pip_requirements=core_requirements(),
+                pip_requirements=core_requirements(trusted),
                 serialization_format="skops",
-                skops_trusted_types=sorted(ALLOWED_TYPES),
+                skops_trusted_types=sorted(trusted),
             )
         return str(info.model_uri)
 

@@ -12,10 +12,12 @@ _INCLUDE = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Settings:
-    """The five addresses of an installation.
+    """The addresses of an installation, and which code from outside it trusts.
 
     `home` holds the defaults of all others; `store` is an fsspec URL, `ledger` and `mlflow` are the URLs of a
-    SQLAlchemy database and an MLflow server (or database), `models` is the folder of YAML files.
+    SQLAlchemy database and an MLflow server (or database), `models` is the folder of YAML files. `trusted` names the
+    types, or packages of types, beyond scikit-learn that may be trained and that model files may hold: to load a type
+    is to run its code.
     """
 
     home: Path
@@ -23,6 +25,7 @@ class Settings:
     ledger: str
     mlflow: str
     models: Path
+    trusted: tuple[str, ...] = ()
 
     @property
     def mlflow_artifacts(self) -> str | None:
@@ -41,4 +44,5 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
         ledger=env.get("RETRAINING_LEDGER") or f"sqlite:///{home / 'ledger.db'}",
         mlflow=env.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}",
         models=Path(env.get("RETRAINING_MODELS") or root / "include" / "models").expanduser().absolute(),
+        trusted=tuple(name for part in env.get("RETRAINING_TRUSTED", "").split(",") if (name := part.strip())),
     )

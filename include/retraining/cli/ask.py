@@ -123,6 +123,8 @@ def explain(
     console.print(
         f"{record.model}, {kind} {short(record.id)}, as of {as_of:%Y-%m-%d %H:%M} UTC: {outcome}", markup=False
     )
+    if isinstance(record, Verdict) and record.evaluation.chosen:
+        _print_list("chosen", (record.evaluation.chosen,))
     _print_list("because", record.reasons)
     _print_list("it would change with", record.would_change)
 

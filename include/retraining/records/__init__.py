@@ -33,6 +33,7 @@ from retraining.records.judging import (
     Release,
     Reproduction,
     Trained,
+    Tried,
     Verdict,
 )
 from retraining.records.watching import (
@@ -71,6 +72,7 @@ __all__ = [
     "SetAside",
     "Snapshot",
     "Trained",
+    "Tried",
     "TriggerDecision",
     "Validated",
     "Validation",
