@@ -17,7 +17,8 @@ class Settings:
     `home` holds the defaults of all others; `store` is an fsspec URL, `ledger` and `mlflow` are the URLs of a
     SQLAlchemy database and an MLflow server (or database), `models` is the folder of YAML files. `trusted` names the
     types, or packages of types, beyond scikit-learn that may be trained and that model files may hold: to load a type
-    is to run its code.
+    is to run its code. `lock` is the lock file that the installed packages are compared with before a promotion; None
+    when there is none.
     """
 
     home: Path
@@ -25,6 +26,7 @@ class Settings:
     ledger: str
     mlflow: str
     models: Path
+    lock: Path | None = None
     trusted: tuple[str, ...] = ()
 
     @property
@@ -44,5 +46,12 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
         ledger=env.get("RETRAINING_LEDGER") or f"sqlite:///{home / 'ledger.db'}",
         mlflow=env.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}",
         models=Path(env.get("RETRAINING_MODELS") or root / "include" / "models").expanduser().absolute(),
+        lock=_lock(env.get("RETRAINING_LOCK"), root / "requirements.txt"),
         trusted=tuple(name for part in env.get("RETRAINING_TRUSTED", "").split(",") if (name := part.strip())),
     )
+
+
+def _lock(given: str | None, usual: Path) -> Path | None:
+    if given:
+        return Path(given).expanduser().absolute()
+    return usual if usual.is_file() else None
