@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from retraining.spec.base import Duration, Group
 from retraining.spec.data import HASHED_BLOCK, HASHED_HOLDOUT, HASHED_TRAINING, Data
@@ -87,7 +87,15 @@ class Range(Group):
         return self
 
 
-Values = Annotated[list[Any], Field(min_length=1)]
+def _is_mapping(value: Any) -> str:
+    """Tell apart the two forms of a key by its shape, so that an error is about the one that was meant."""
+    return "<mapping>" if isinstance(value, (dict, BaseModel)) else "<plain>"
+
+
+Search = Annotated[
+    Annotated[list[Any], Field(min_length=1), Tag("<plain>")] | Annotated[Range, Tag("<mapping>")],
+    Discriminator(_is_mapping),
+]
 
 
 class Candidate(Group):
@@ -98,7 +106,7 @@ class Candidate(Group):
         "scikit-learn: only what RETRAINING_TRUSTED names."
     )
     params: dict[str, Any] = Field(default_factory=dict, description="Fixed parameters.")
-    search: dict[str, Values | Range] = Field(
+    search: dict[str, Search] = Field(
         default_factory=dict,
         description="What to try, per parameter: a list of values, or numbers as {low: 0.01, high: 100, log: true} or "
         "{low: 2, high: 20, whole: true}.",
@@ -133,6 +141,10 @@ def _by_text(weights: Any) -> Any:
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Weights = Annotated[dict[str, Weight], Field(min_length=1), BeforeValidator(_by_text)]
 """By the label's text: frozen as JSON, a label that is a number becomes text anyway."""
+ClassWeight = Annotated[
+    Annotated[Literal["none", "balanced"], Tag("<plain>")] | Annotated[Weights, Tag("<mapping>")],
+    Discriminator(_is_mapping),
+]
 
 
 class Training(Group):
@@ -158,7 +170,7 @@ class Training(Group):
         description="After so many seconds no further setting of a candidate is tried; the one under way is finished, "
         "and the verdict says so.",
     )
-    class_weight: Literal["none", "balanced"] | Weights = Field(
+    class_weight: ClassWeight = Field(
         "none",
         description="balanced, or a weight per label; a label left out has 1. Weights spoil the probabilities: set "
         "calibration as well. Classification only.",
