@@ -134,8 +134,19 @@ _DEFAULT_CANDIDATES["multiclass"] = _DEFAULT_CANDIDATES["binary"]
 are skewed it loses to the plain median by the mean absolute error."""
 
 
+def label_text(label: object) -> str:
+    """Return a label as people write it, whether it was read as 1, 1.0 or "1".
+
+    >>> label_text(1.0), label_text(True), label_text("late")
+    ('1', 'true', 'late')
+    """
+    if isinstance(label, bool):
+        return str(label).lower()
+    return str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
+
+
 def _by_text(weights: Any) -> Any:
-    return {str(label): weight for label, weight in weights.items()} if isinstance(weights, dict) else weights
+    return {label_text(label): weight for label, weight in weights.items()} if isinstance(weights, dict) else weights
 
 
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -17,7 +17,7 @@ from sklearn.utils.validation import has_fit_parameter
 from retraining.errors import NotEnoughData, SpecError, TrainingFailed, shown
 from retraining.features import FeaturePlan, find_estimator, frequent_categories, make_model
 from retraining.spec import FrozenSpec
-from retraining.spec.model import Training
+from retraining.spec.model import Training, label_text
 from retraining.train.rows import Labelled
 
 CALIBRATION_SHARE = 0.2
@@ -97,7 +97,7 @@ def class_weights(training: Training, classes: tuple[Any, ...]) -> Weights:
         return None
     if given == "balanced":
         return "balanced"
-    labels = [str(label) for label in classes]
+    labels = [label_text(label) for label in classes]
     unknown = set(given) - set(labels)
     if unknown:
         raise SpecError(
@@ -126,7 +126,7 @@ def _newest(model: str, data: Labelled, rows: NDArray[np.bool_]) -> NDArray[np.b
     start = np.sort(times)[int(len(times) * (1 - CALIBRATION_SHARE))]
     newest = np.asarray(times >= start)
     for part, name in ((newest, "newest fifth"), (~newest, "older four fifths")):
-        missing = [label for index, label in enumerate(data.classes) if not (y[part] == index).any()]
+        missing = [label_text(label) for index, label in enumerate(data.classes) if not (y[part] == index).any()]
         if missing:
             raise NotEnoughData(
                 f"{model}: training.calibration: the {name} of the rows up to {np.max(times).astype('datetime64[D]')} "

@@ -13,6 +13,7 @@ from retraining.artifacts import predict
 from retraining.errors import NotEnoughData, shown
 from retraining.metrics import value
 from retraining.spec import FrozenSpec
+from retraining.spec.model import label_text
 from retraining.train.fitting import blamed, fit
 from retraining.train.job import Job
 from retraining.train.rows import Labelled
@@ -90,7 +91,7 @@ def _folds(frozen: FrozenSpec, data: Labelled) -> list[tuple[NDArray[np.bool_], 
 
 def _require_classes(frozen: FrozenSpec, data: Labelled, past: NDArray[np.bool_], start: np.datetime64) -> None:
     known = set(np.unique(data.y[past]))
-    missing = [label for index, label in enumerate(data.classes) if index not in known]
+    missing = [label_text(label) for index, label in enumerate(data.classes) if index not in known]
     if missing:
         raise NotEnoughData(
             f"{frozen.model}: no row before {start.astype('datetime64[D]')} has class {shown(missing)}, so no fold "
