@@ -44,6 +44,10 @@ def families() -> dict[str, dict[str, Any]]:
             training = {"task": task, "metric": metric, "seed": 7, "candidates": [candidate.model_dump()]}
             name = f"{metric or task}_{candidate.estimator.rpartition('.')[2]}"
             found[name] = {"data": _DATA[task], "training": training}
+            if task != "regression":
+                kind = "isotonic" if task == "binary" else "sigmoid"
+                mended = {**training, "class_weight": "balanced", "calibration": kind}
+                found[f"{name}_{kind}"] = {"data": _DATA[task], "training": mended}
     return found
 
 

@@ -259,11 +259,11 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "unknown parameter": (candidate(params={"depth": 3}), {}, "has no parameter depth. It has: "),
     "unknown parameter to search": (candidate(search={"depth": {"low": 1, "high": 2}}), {}, "has no parameter depth"),
     "endless": (
-        candidate(search={name: [*range(1, 1000)] for name in ("C", "tol", "max_iter", "verbose", "n_jobs", "l1_ratio", "intercept_scaling")}),  # noqa: E501
+        candidate(search={name: [*range(50)] for name in LogisticRegression().get_params()}),
         {},
-        r"search has about 10\^20 settings, more than can be numbered.*\{low, high\}",
+        r"search has about 10\^\d\d settings, more than can be numbered.*\{low, high\}",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", REFUSED)
