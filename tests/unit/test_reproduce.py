@@ -20,7 +20,7 @@ from retraining.cli.app import app
 from retraining.errors import Damaged, RequestError
 from retraining.records import Trained
 from retraining.reproduce import describe, reproduce, succeeded
-from retraining.spec.model import Training
+from retraining.spec.training import Training
 from retraining.train import recipe_id
 from retraining.workspace import Workspace
 from tests.support.records import champion

@@ -23,7 +23,7 @@ from retraining.cli.app import app
 from retraining.errors import NotEnoughData, SpecError, TrainingFailed
 from retraining.metrics import METRICS
 from retraining.records import Admission, Ingested, Trained, Tried
-from retraining.spec.model import Candidate, Training
+from retraining.spec.training import Candidate, Training
 from retraining.train import Job, fit, try_candidate
 from retraining.train.choose import Comparison, simplest_of_the_best
 from retraining.train.folds import OutOfFold

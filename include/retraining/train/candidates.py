@@ -8,7 +8,7 @@ import pyarrow as pa
 from retraining import parquet
 from retraining.environment import environment_id
 from retraining.records import CandidateScore, Tried, digest_of
-from retraining.spec.model import Candidate
+from retraining.spec.training import Candidate
 from retraining.store import Store, sha256
 from retraining.train.folds import OutOfFold, cross_validate
 from retraining.train.job import Job
@@ -80,6 +80,7 @@ def _run(job: Job, index: int, key: str) -> Tried:
     frozen, registry = job.frozen, job.workspace.registry
     candidate = frozen.spec.training.candidates[index]
     name = candidate.estimator.rpartition(".")[2]
+    job.require()
     tags = {"model": frozen.model, "spec": frozen.id, "snapshot": job.snapshot.id, "environment": environment_id()}
     with registry.run(frozen.model, key, f"candidate {name}", {**tags, "stage": "train"}) as run:
         best, n_tried, n_settings = best_setting(job, candidate)

@@ -17,7 +17,7 @@ from sklearn.utils.validation import has_fit_parameter
 from retraining.errors import NotEnoughData, SpecError, TrainingFailed, shown
 from retraining.features import FeaturePlan, find_estimator, frequent_categories, make_model
 from retraining.spec import FrozenSpec
-from retraining.spec.model import Training, label_text
+from retraining.spec.training import Training, label_text
 from retraining.train.rows import Labelled
 
 CALIBRATION_SHARE = 0.2

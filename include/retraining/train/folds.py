@@ -13,7 +13,7 @@ from retraining.artifacts import predict
 from retraining.errors import NotEnoughData, shown
 from retraining.metrics import value
 from retraining.spec import FrozenSpec
-from retraining.spec.model import label_text
+from retraining.spec.training import label_text
 from retraining.train.fitting import blamed, fit
 from retraining.train.job import Job
 from retraining.train.rows import Labelled

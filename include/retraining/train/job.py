@@ -25,6 +25,23 @@ class Job:
         """How many candidates the spec has."""
         return len(self.frozen.spec.training.candidates)
 
+    def require(self) -> None:
+        """Refuse what would stop any of the candidates later, before one of them is fitted.
+
+        Raises
+        ------
+        SpecError
+            When a candidate, its parameters, its search space, the class weights or the metric cannot be used.
+        NotEnoughData
+            When there are too few rows or labels, or there is one class.
+        """
+        training = self.frozen.spec.training
+        find_metric(training.metric, training.task)
+        for candidate in training.candidates:
+            require_candidate(training, candidate)
+        require_enough(self.frozen, self.snapshot, self.data)
+        class_weights(training, self.data.classes)
+
     @cached_property
     def metric(self) -> Metric:
         """The metric that candidates are compared by."""
@@ -37,19 +54,5 @@ class Job:
 
     @cached_property
     def data(self) -> Labelled:
-        """The labelled rows. Whatever would stop one candidate later stops all of them here, before anything is fitted.
-
-        Raises
-        ------
-        SpecError
-            When a candidate, its parameters, its search space or the class weights cannot be used.
-        NotEnoughData
-            When there are too few rows or labels, or there is one class.
-        """
-        training = self.frozen.spec.training
-        for candidate in training.candidates:
-            require_candidate(training, candidate)
-        found = labelled_rows(self.workspace, self.frozen, self.snapshot, self.plan, None)
-        require_enough(self.frozen, self.snapshot, found)
-        class_weights(training, found.classes)
-        return found
+        """The labelled rows."""
+        return labelled_rows(self.workspace, self.frozen, self.snapshot, self.plan, None)

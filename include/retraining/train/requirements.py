@@ -9,7 +9,7 @@ from sklearn.base import is_classifier, is_regressor
 
 from retraining.errors import SpecError
 from retraining.features import FeaturePlan, make_model
-from retraining.spec.model import Candidate, Range, Training
+from retraining.spec.training import Candidate, Range, Training
 from retraining.train.fitting import takes_weights
 
 _ANY_PLAN = FeaturePlan(("x",), ())

@@ -10,7 +10,7 @@ from scipy import stats
 from sklearn.model_selection import ParameterGrid, ParameterSampler
 
 from retraining.records import digest_of
-from retraining.spec.model import Candidate, Range, Training
+from retraining.spec.training import Candidate, Range, Training
 
 
 @dataclass
