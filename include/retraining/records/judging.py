@@ -88,7 +88,7 @@ class Trained:
 class Evaluation:
     """Candidate, champion and trivial baseline on the same holdout rows; a positive difference is a gain.
 
-    What could not be evaluated is None; None blocks.
+    What could not be evaluated is None; None blocks. `incomparable` says why the champion could not score these rows.
     """
 
     model: str
@@ -117,6 +117,7 @@ class Evaluation:
     baseline: float | None
     over_baseline: Estimate | None
     over_champion: Estimate | None
+    incomparable: str | None
     leaked_rows: int
     slices: tuple[SliceResult, ...]
     calibration: CalibrationResult | None
