@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib
 import platform
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from importlib.metadata import distributions
+from importlib.metadata import distributions, packages_distributions
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,10 +33,11 @@ def environment_id() -> str:
     return digest_of(describe_environment())
 
 
-def core_requirements() -> list[str]:
-    """Return the exact requirements that a model needs to be loaded, for MLflow."""
-    versions = _installed()["versions"]
-    return [f"{name}=={versions[name]}" for name in _CORE if name in versions]
+def core_requirements(types: Iterable[str] = ()) -> list[str]:
+    """Return the exact requirements that a model with these types needs to be loaded, for MLflow."""
+    versions, owners = _installed()["versions"], packages_distributions()
+    found = {owner.lower() for name in types for owner in owners.get(name.partition(".")[0], ())}
+    return [f"{name}=={versions[name]}" for name in (*_CORE, *sorted(found.difference(_CORE))) if name in versions]
 
 
 def keep_environment(store: Store) -> str:

@@ -133,6 +133,7 @@ def _evaluate(
         confidence=frozen.spec.gate.confidence,
         incomparable=unread or (judged.incomparable if judged else None),
         leaked_rows=leaked,
+        chosen=trained.why,
         validated=evidence.validated(workspace.ledger, frozen.model, _judged_on(trained, holdout)),
         locked=evidence.locked(workspace.settings.lock),
         **figures,

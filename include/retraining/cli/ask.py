@@ -124,6 +124,8 @@ def explain(
     console.print(
         f"{record.model}, {kind} {short(record.id)}, as of {as_of:%Y-%m-%d %H:%M} UTC: {outcome}", markup=False
     )
+    if isinstance(record, Verdict) and record.evaluation.chosen:
+        _print_list("chosen", (record.evaluation.chosen,))
     _print_list("because", record.reasons)
     if isinstance(record, Verdict):
         _print_checklist(work, record)

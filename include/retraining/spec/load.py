@@ -22,6 +22,8 @@ from retraining.spec.gate import CASES_SUFFIX
 from retraining.spec.model import Spec
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_FORMS = ("str", "dict[str,str]", "<plain>", "<mapping>")
+"""What pydantic calls the forms of a key that has several; nobody typed these words."""
 _DOCUMENTATION = ("owner", "contact", "upstream", "refresh")
 
 
@@ -198,7 +200,7 @@ def _explain(name: str, error: ValidationError) -> str:
 
 
 def _problem(error: Any) -> str:
-    where = ".".join(str(part) for part in error["loc"] if part not in ("str", "dict[str,str]")) or "whole file"
+    where = ".".join(str(part) for part in error["loc"] if part not in _FORMS) or "whole file"
     if error["type"] == "extra_forbidden":
         known = sorted(_fields_at(error["loc"][:-1]))
         close = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
