@@ -54,6 +54,7 @@ def evaluate(
     window: Window,
     as_of: datetime,
     champion: Champion | None,
+    refit_id: str,
 ) -> Evaluation:
     """Judge a candidate; finished work is reused.
 
@@ -63,6 +64,8 @@ def evaluate(
         The snapshot of the holdout window; None when no mature row is newer than the champion's cut-off.
     champion
         The champion that was in office when the run was admitted.
+    refit_id
+        The snapshot that the recipe will be fitted on again when it is released.
 
     Raises
     ------
@@ -74,7 +77,7 @@ def evaluate(
     done = workspace.ledger.finished(Evaluation, frozen.model, "evaluate", key)
     if done is not None:
         return done  # above all with its number of earlier looks: a run that is repeated does not look again
-    evaluation = _evaluate(workspace, frozen, trained, holdout, window, as_of, champion)
+    evaluation = _evaluate(workspace, frozen, trained, holdout, window, as_of, champion, refit_id)
     workspace.ledger.finish(frozen.model, "evaluate", key, evaluation)
     return evaluation
 
@@ -92,6 +95,7 @@ def _evaluate(
     window: Window,
     as_of: datetime,
     champion: Champion | None,
+    refit_id: str,
 ) -> Evaluation:
     looks = workspace.ledger.looks_at(frozen.model, window)
     incumbent = artifacts.load(workspace.store, champion.release_id) if champion else None
@@ -123,6 +127,7 @@ def _evaluate(
         looks=looks,
         confidence=frozen.spec.gate.confidence,
         leaked_rows=leaked,
+        refit_id=refit_id,
         **figures,
     )
     if judged is not None and figures["candidate"] is not None:

@@ -146,6 +146,8 @@ class ModelRecords:
         found = {spec_key(evaluation.spec_id), release_key(evaluation.candidate_id)}
         if evaluation.n_rows:  # the id of an empty holdout names no manifest
             found.add(snapshot_key(evaluation.holdout_id))
+        if evaluation.refit_id:
+            found.add(snapshot_key(evaluation.refit_id))
         if evaluation.candidate_id in self.trained:
             found.add(snapshot_key(self.trained[evaluation.candidate_id].snapshot_id))
         if release is not None:

@@ -95,6 +95,8 @@ class Evaluation:
     over_baseline: Estimate | None
     over_champion: Estimate | None
     leaked_rows: int
+    refit_id: str = ""
+    """The snapshot its release is fitted on; empty in evaluations made before it was recorded."""
 
 
 Decision = Literal["promote", "reject", "inconclusive", "superseded", "nothing_new"]
@@ -133,7 +135,7 @@ class Champion:
 
     model: str
     sequence: int
-    kind: Literal["promotion", "rollback", "adoption"]
+    kind: Literal["promotion", "rollback", "adoption", "override"]
     release_id: str
     verdict_id: str | None
     spec_id: str
@@ -149,13 +151,43 @@ class Champion:
 
 @dataclass(frozen=True)
 class Deployment:
-    """What became of a promote verdict: `deployed`, `superseded` by another run, or `waiting` for a person."""
+    """What became of a promote verdict: `deployed`, `superseded` by another run, `waiting` for a person, or `refused`.
+
+    `refused` is a person's no, or a release that its own checks stopped; `detail` says which.
+    """
 
     model: str
-    outcome: Literal["deployed", "superseded", "waiting"]
+    outcome: Literal["deployed", "superseded", "waiting", "refused"]
     sequence: int | None
     version: int | None
     detail: str
+
+
+@dataclass(frozen=True)
+class Approval:
+    """A person's answer to a promotion that waited; `by` is who answered according to Airflow, or `timeout`."""
+
+    model: str
+    verdict_id: str
+    approved: bool
+    by: str
+    reason: str
+    answered_at: datetime
+
+
+@dataclass(frozen=True)
+class Override:
+    """A named person's promotion against the gate; `account` is the login the name was given under."""
+
+    model: str
+    verdict_id: str
+    decision: Decision
+    release_id: str
+    sequence: int
+    by: str
+    account: str
+    reason: str
+    created_at: datetime
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ Severity = Literal["critical", "warning", "info"]
 
 DEFAULT_METRIC: dict[str, str] = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "mae"}
 MIN_PARTITIONS, MAX_PARTITIONS = 10, 400
+LONGEST_APPROVAL = timedelta(days=30)
+"""A month-old comparison says little about today's champion; the DAG that asks must end some time later."""
 
 
 class Owner(Group):
@@ -139,7 +141,21 @@ class Gate(Group):
     block: Duration | None = Field(None, description="Length of a block; default: the longest that gives min_blocks.")
     refit: bool = Field(True, description="Deploy the recipe refitted through the holdout, not the candidate itself.")
     max_flips: float = Field(0.1, ge=0, le=1, description="Largest share of holdout predictions a refit may flip.")
-    approval: Literal["none", "required"] = Field("none", description="required: a promotion waits for a person.")
+    approval: Literal["none", "on_warning", "required"] = Field(
+        "none",
+        description="required: a promotion waits for a person. on_warning: only when its checklist has a warning.",
+    )
+    approvers: tuple[str, ...] = Field(
+        (),
+        description="Who may answer: user names with Airflow's simple auth manager, user ids with others. "
+        "Empty: whoever may run the DAG.",
+    )
+    approval_timeout: Duration = Field(
+        timedelta(days=3),
+        gt=timedelta(0),
+        le=LONGEST_APPROVAL,
+        description="How long a promotion waits; no answer by then is a no.",
+    )
 
 
 class Score(Group):
