@@ -145,7 +145,7 @@ def test_every_field_that_may_be_missing_blocks() -> None:
 PERMISSIVE: dict[str, list[Any]] = {
     "holdout": ["1h", "400d"],
     "rule": ["auto", "refresh", "replace"],
-    "margin": [5e-324, 0.02, 0.5, 1.0],
+    "margin": [5e-324, 0.02, 1.0, 1e300],
     "confidence": [0.5000001, 0.999],
     "min_rows": [50],
     "min_blocks": [20],
@@ -166,17 +166,20 @@ def test_every_key_of_the_gate_is_among_the_permissive_ones() -> None:
 @given(
     st.fixed_dictionaries({name: st.sampled_from(values) for name, values in PERMISSIVE.items()}),
     st.sampled_from(["refresh", "replace"]),
-    st.floats(1.001, 3),
+    st.floats(0.0, 0.5),
+    st.floats(0.5001, 1),
     st.floats(0, 1),
+    st.booleans(),
 )
 def test_no_setting_promotes_what_is_worse_by_a_lot_or_loses_to_the_baseline(
-    keys: dict[str, Any], rule: str, times: float, below: float
+    keys: dict[str, Any], rule: str, worth: float, lost: float, below: float, greater: bool
 ) -> None:
     gate = Gate.model_validate(keys)
     policy = dataclasses.replace(POLICY, margin=gate.margin, min_rows=gate.min_rows, min_blocks=gate.min_blocks)
-    loss = -gate.margin * times
-    worse = evaluation(rule=rule, over_champion=Estimate(loss, 0.0, loss, loss))
-    assert decide(worse, policy).decision != "promote", "worse than the margin that a person wrote down"
+    champion = {"champion": 0.5 + (worth if greater else -worth), "baseline": 0.5, "greater_is_better": greater}
+    loss = -worth * lost
+    worse = evaluation(rule=rule, **champion, over_champion=Estimate(loss, 0.0, loss, loss))
+    assert decide(worse, policy).decision != "promote", "half of what the champion is worth is lost"
     loses = evaluation(rule=rule, over_baseline=estimate(-below, 0.0))
     assert decide(loses, policy).decision == "reject", "a model without features is as good"
     for flaw in ({"leaked_rows": 1}, {"n_rows": 49}, {"n_blocks": 19}, {"over_baseline": None}, {"candidate": None}):

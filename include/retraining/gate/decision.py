@@ -140,9 +140,10 @@ def _against_champion(e: Evaluation, policy: Policy) -> Judgement:
     if e.over_champion is None:
         return Judgement("promote", (beats, "there is no champion yet"))
     over, figures = e.over_champion, _figures(e, e.over_champion)
-    bar = -policy.margin if e.rule == "refresh" else 0.0
+    allowed = allowed_loss(e, policy)
+    bar = -allowed if e.rule == "refresh" else 0.0
     if over.lower > bar:
-        claim = f"not worse by {policy.margin:g}" if e.rule == "refresh" else "better"
+        claim = f"not worse by {allowed:g}" if e.rule == "refresh" else "better"
         same = (_SAME,) if over.value == over.standard_error == 0 else ()
         return Judgement("promote", (beats, *same, f"{e.rule}: {claim} at {_confidence(e)}: {figures}"))
     hopeless = over.upper < (0.0 if e.rule == "refresh" else policy.margin)
@@ -151,6 +152,18 @@ def _against_champion(e: Evaluation, policy: Policy) -> Judgement:
         return Judgement("reject", (f"{e.rule}: {what}: {figures}",), (_needed(over, bar),))
     reason = f"{e.rule}: the holdout cannot tell: {figures}; the lower bound must be above {bar:+.4f}"
     return Judgement("inconclusive", (reason,), (_needed(over, bar), _more_rows(e, over, bar)))
+
+
+def allowed_loss(e: Evaluation, policy: Policy) -> float:
+    """Return the largest loss that a refresh may have, in the metric's unit.
+
+    It is the margin, and never more than half of what the champion is better than a model without features: a margin as
+    wide as the metric itself would otherwise turn the gate off.
+    """
+    if e.champion is None or e.baseline is None:
+        return policy.margin
+    worth = (e.champion - e.baseline) * (1 if e.greater_is_better else -1)
+    return min(policy.margin, max(0.0, worth) / 2)
 
 
 def _figures(e: Evaluation, over: Estimate) -> str:

@@ -134,7 +134,13 @@ class Gate(Group):
     rule: Literal["auto", "refresh", "replace"] = Field(
         "auto", description="refresh: not worse by margin; replace: better. auto: refresh only for the same recipe."
     )
-    margin: float = Field(0.02, gt=0, description="Largest loss that is accepted from a refresh, in the metric's unit.")
+    margin: float = Field(
+        0.02,
+        gt=0,
+        allow_inf_nan=False,
+        description="Largest loss that is accepted from a refresh, in the metric's unit; never more than half of what "
+        "the champion is better than a model without features.",
+    )
     confidence: float = Field(0.95, gt=0.5, lt=1, description="One-sided confidence of the gate's statements.")
     min_rows: int = Field(500, ge=50, description="Fewest holdout rows that can decide.")
     min_blocks: int = Field(20, ge=20, description="Fewest blocks of time that can decide.")
