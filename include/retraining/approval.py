@@ -5,6 +5,7 @@ Whoever calls `record_answer` vouches for the name: in this project that is Airf
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -38,8 +39,8 @@ def needs_approval(spec: Spec, *, warned: bool) -> bool:
 
 
 def has_warning(verdict: Verdict) -> bool:
-    """Tell whether a verdict has a warning. Without a checklist none can say that it has not, so each counts."""
-    return True
+    """Tell whether an item of a verdict's checklist is a warning."""
+    return any(item.outcome == "warn" for item in verdict.checklist)
 
 
 def question(workspace: Workspace, verdict_id: str, asked_at: datetime) -> Question:
@@ -145,6 +146,8 @@ def _said(answer: Approval) -> str:
 
 def _body(workspace: Workspace, verdict: Verdict, approvers: tuple[str, ...], deadline: datetime) -> str:
     spec, e = workspace.frozen(verdict.evaluation.spec_id).spec, verdict.evaluation
+    bound = workspace.ledger.release_of(verdict.id)
+    items = (*verdict.checklist, *(bound.checklist if bound else ()))
     late = "" if is_current(workspace, verdict) else "\n\n**The champion was replaced since: a yes changes nothing.**"
     return "\n\n".join(
         [
@@ -152,7 +155,7 @@ def _body(workspace: Workspace, verdict: Verdict, approvers: tuple[str, ...], de
             _table(("", e.metric), _figures(e)),
             f"Holdout: {e.n_rows:,} rows, {e.window}; none of them was seen by either model.",
             "### Checklist",
-            _table(("", "what"), _checklist(verdict)),
+            _table(("", "item", "found", "limit"), [(i.outcome, i.name, i.figure, i.limit) for i in items]),
             "### What happens",
             f"- **Approve**: the challenger becomes the champion, unless another one did meanwhile.\n"
             f"- **Reject**: the champion stays.\n"
@@ -171,10 +174,6 @@ def _figures(e: Evaluation) -> list[tuple[str, str]]:
     return found
 
 
-def _checklist(verdict: Verdict) -> list[tuple[str, str]]:
-    return [("pass", reason) for reason in verdict.reasons]
-
-
-def _table(head: tuple[str, ...], rows: list[tuple[str, str]]) -> str:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [head, tuple("---" for _ in head), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

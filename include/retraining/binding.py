@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import fields, replace
 from typing import get_args
 
 from retraining import artifacts
 from retraining.errors import DeployRefused
-from retraining.gate import Judgement, Policy, decide, verdict_id
-from retraining.records import Decision, Evaluation, Release, Verdict, short
+from retraining.gate import Judgement, Policy, decide, release_checklist, verdict_id
+from retraining.records import Decision, Evaluation, Item, Release, Verdict, short
 from retraining.workspace import Workspace
 
 
@@ -35,6 +36,8 @@ def check_verdict(workspace: Workspace, verdict: Verdict) -> None:
     if again.decision != known.decision:
         why = f"decision: {known.decision} is recorded, and the gate decides {again.decision}: {again.reasons[-1]}"
         raise _altered(known, [why])
+    if _outcomes(again.checklist) != _outcomes(known.checklist):
+        raise _altered(known, ["checklist"])
 
 
 def judge_again(workspace: Workspace, evaluation: Evaluation) -> Judgement:
@@ -68,6 +71,8 @@ def bound_release(workspace: Workspace, verdict: Verdict, release_id: str) -> Re
         "cut-off": (card.cutoff, bound.cutoff),
     }
     wrong = [name for name, values in pairs.items() if any(value != values[0] for value in values)]
+    if not _measured(workspace, bound, evaluation) <= _outcomes(bound.checklist):
+        wrong.append("checklist")
     if wrong:
         raise DeployRefused(
             f"{verdict.model}: release {short(bound.id)} is not what verdict {short(verdict.id)} is bound to: "
@@ -84,6 +89,17 @@ def _released_snapshot(workspace: Workspace, evaluation: Evaluation) -> str:
     if workspace.frozen(evaluation.spec_id).spec.gate.refit:
         return evaluation.refit_id
     return artifacts.read_card(workspace.store, evaluation.candidate_id).snapshot_id
+
+
+def _outcomes(items: Iterable[Item]) -> set[tuple[str, str]]:
+    """Return what a checklist came to; its sentences may be worded differently by another version."""
+    return {(item.name, item.outcome) for item in items}
+
+
+def _measured(workspace: Workspace, bound: Release, evaluation: Evaluation) -> set[tuple[str, str]]:
+    """Return what the release's recorded measurements come to."""
+    policy = Policy.of(workspace.frozen(evaluation.spec_id).spec)
+    return _outcomes(release_checklist(bound.flip_share, bound.served, (), policy))
 
 
 def _made_from(workspace: Workspace, known: Verdict) -> Verdict | None:

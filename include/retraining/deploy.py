@@ -32,6 +32,11 @@ def deploy(workspace: Workspace, verdict: Verdict, release_id: str, *, wait_for_
         if done.outcome == "deployed":
             sync_alias(workspace, verdict.model, verdict.evaluation.as_of)
         return done
+    if release.blocking:
+        why = "; ".join(item.sentence for item in release.blocking)
+        return _ended(
+            workspace, verdict, "refused", f"release {short(release.id)} was refused: {why}. The champion stays"
+        )
     if wait_for_approval:
         answer = workspace.ledger.approval(verdict.id)
         if answer is None:

@@ -21,6 +21,9 @@ from retraining.windows import floor, nominal, partitions, step
 Reading = tuple[datetime, tuple[Chunk, ...]]
 """The as-of time at which a partition was read, and the chunks it had."""
 
+SNAPSHOTS = "snapshots/"
+"""Where the manifests of snapshots are kept."""
+
 _FIRST_READ, _MOST_READ, _ROWS_AT_ONCE = 16, 400, 500_000
 """Partitions per query: a few at first, to learn how many rows they have, then as many as give half a million rows:
 that bounds memory, and still reads a year of an ordinary table in two queries."""
@@ -120,7 +123,7 @@ def snapshot(reader: Reader, extent: Extent, window: Window, as_of: datetime, *,
     manifest = Snapshot(
         identity, reader.frozen.model, window, as_of, reader.source_id, columns, features, labelled, empty
     )
-    reader.store.write_json_once(f"snapshots/{identity}.json", to_dict(manifest))
+    reader.store.write_json_once(snapshot_key(identity), to_dict(manifest))
     return manifest
 
 
@@ -139,7 +142,7 @@ def without(
     features, labels = chosen("features", snapshot.features), chosen("labels", snapshot.labels)
     identity = snapshot_id((*features, *labels), snapshot.columns, snapshot.window)
     manifest = replace(snapshot, id=identity, features=features, labels=labels, raw_id=snapshot.id, set_aside=set_aside)
-    store.write_json_once(f"snapshots/{identity}.json", to_dict(manifest))
+    store.write_json_once(snapshot_key(identity), to_dict(manifest))
     return manifest
 
 
@@ -154,6 +157,11 @@ def snapshot_id(parts: Iterable[Chunk], columns: Iterable[Column], window: Windo
     )
 
 
+def snapshot_key(identity: str) -> str:
+    """Return the store key of a manifest."""
+    return f"{SNAPSHOTS}{identity}.json"
+
+
 def read_manifest(store: Store, identity: str) -> Snapshot:
     """Return a snapshot that was frozen.
 
@@ -162,7 +170,7 @@ def read_manifest(store: Store, identity: str) -> Snapshot:
     Damaged
         When its manifest is missing, or is not what was frozen.
     """
-    key = f"snapshots/{identity}.json"
+    key = snapshot_key(identity)
     altered = f"store {store.url}: {key} was altered. Restore it from a backup of the store."
     try:
         found = from_dict(Snapshot, store.read_json(key))
@@ -192,13 +200,20 @@ def load(store: Store, manifest: Snapshot, data: Data) -> pa.Table:
 
 def distrust(ledger: Ledger, snapshot: Snapshot, starts: Iterable[datetime]) -> None:
     """Have partitions read again by the next run: their rows broke a check, and may be mended at their source."""
-    marks = {}
-    for start in starts:
-        parts = tuple(c for c in (*snapshot.features, *snapshot.labels) if c.start == start)
-        seen = ledger.readings(snapshot.source_id, Window(start, start + timedelta(seconds=1)))
-        for known in readings.usable(ledger, snapshot.source_id, seen).get(start, []):
-            if {c.id for c in parts} <= {c.id for c in known[1]}:
-                marks[_mark(snapshot.source_id, start, known[1])] = {"snapshot": snapshot.id}
+    broken = set(starts)
+    if not broken:
+        return
+    span = Window(min(broken), max(broken) + timedelta(seconds=1))
+    seen = {start: r for start, r in ledger.readings(snapshot.source_id, span).items() if start in broken}
+    held: dict[datetime, set[str]] = {}
+    for chunk in (*snapshot.features, *snapshot.labels):
+        held.setdefault(chunk.start, set()).add(chunk.id)
+    marks = {
+        _mark(snapshot.source_id, start, found): {"snapshot": snapshot.id}
+        for start, usable in readings.usable(ledger, snapshot.source_id, seen).items()
+        for _, found in usable
+        if held.get(start, set()) <= {c.id for c in found}
+    }
     ledger.finish_many(snapshot.model, "distrusted", marks)
 
 

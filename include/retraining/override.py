@@ -101,7 +101,7 @@ def _release(workspace: Workspace, verdict: Verdict) -> Release:
     e = verdict.evaluation
     known = workspace.ledger.recorded(Trained, verdict.model, "train").values()
     trained = next((t for t in known if t.artifact_id == e.candidate_id), None)
-    if trained is None or not e.refit_id:
+    if trained is None:
         raise RequestError(
             f"{verdict.model}: what verdict {short(verdict.id)} was trained on is not in the ledger. Retrain."
         )

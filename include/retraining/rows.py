@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 import pandas as pd
@@ -18,11 +18,10 @@ import pyarrow.compute as pc
 
 from retraining import chunks
 from retraining.errors import SourceError
-from retraining.records import N_BUCKETS, Window
+from retraining.records import EPOCH, N_BUCKETS, Window
 from retraining.spec import FrozenSpec
 from retraining.spec.data import HASHED_HOLDOUT, HASHED_TIME, HASHED_TRAINING, OURS, ROW_ID, Data, Labels
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HASHED_TRAIN = Window(EPOCH, EPOCH + HASHED_TRAINING)
 HASHED_TEST = Window(HASHED_TRAIN.end, HASHED_TRAIN.end + HASHED_HOLDOUT)
 HASHED = Window(EPOCH, HASHED_TEST.end)

@@ -11,7 +11,7 @@ from airflow.sdk import DAG
 from airflow.serialization.serialized_objects import DagSerialization
 
 from retraining.spec import find_models, load
-from retraining.spec.model import LONGEST_APPROVAL
+from retraining.spec.gate import LONGEST_APPROVAL
 from retraining_airflow.callbacks import record_failure
 from retraining_airflow.names import RETRAIN, dag_id, model_asset, predictions_asset, request_asset, snapshot_asset
 from tests.support.parse import FOLDER, ROOT

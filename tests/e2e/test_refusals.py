@@ -168,6 +168,7 @@ def alter(workspace: Workspace, table: str, verdict_id: str, changes: dict[str, 
             "over_champion",
         ),
         ("evaluation.rule", "replace", "rule"),
+        ("checklist", [], "checklist"),
     ],
 )
 def test_deploy_refuses_a_verdict_that_was_altered_in_the_ledger(
@@ -186,7 +187,7 @@ def test_deploy_refuses_a_decision_that_the_gate_would_not_make_again(champion: 
         rejected, id=verdict_id(rejected.evaluation, "promote", dry_run=False), decision="promote", reasons=("better",)
     )
     champion.ledger.add_verdict(forged, ())
-    words = "is not what the gate recorded: decision: promote is recorded, and the gate decides reject: not better"
+    words = "is not what the gate recorded: decision: promote is recorded, and the gate decides reject: "
     with pytest.raises(DeployRefused, match=words):
         deploy(champion, forged, first_of(champion).release_id, wait_for_approval=False, by=BY)
     assert live(champion) == ([1], 1)
@@ -205,6 +206,8 @@ def test_deploy_refuses_a_verdict_whose_evaluation_is_not_recorded(released: Rel
         ("model", "other", "model differs"),
         ("snapshot_id", "0" * 64, "snapshot differs"),
         ("cutoff", day(60).isoformat(), "cut-off differs"),
+        ("checklist", [], "checklist differs"),
+        ("flip_share", 0.9, "checklist differs"),
     ],
 )
 def test_deploy_refuses_a_release_whose_binding_was_altered_in_the_ledger(

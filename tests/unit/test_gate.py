@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from retraining.gate import Policy, decide, make_verdict
 from retraining.records import Estimate
-from retraining.spec.model import Gate
+from retraining.spec.gate import Budgets, Calibration, Gate
 from tests.support.records import estimate, evaluation
 from tests.support.tiny import day
 
@@ -24,6 +24,10 @@ POLICY = Policy(
     holdout=timedelta(days=7),
     label_delay=timedelta(days=1),
     partition=timedelta(days=1),
+    max_flips=0.1,
+    calibration=Calibration(),
+    budgets=Budgets(),
+    environment="locked",
 )
 FIRST: dict[str, Any] = {
     "rule": "first",
@@ -152,6 +156,11 @@ PERMISSIVE: dict[str, list[Any]] = {
     "block": [None, "1h"],
     "refit": [True, False],
     "max_flips": [1.0],
+    "slices": [[]],
+    "calibration": [{"margin": 1, "limit": 1, "if_worse": "warn"}],
+    "cases": [None],
+    "budgets": [{"latency_ms": 1e300, "memory_mb": 1e300, "size_mb": 1e300}],
+    "environment": ["recorded"],
     "approval": ["none", "on_warning", "required"],
     "approvers": [[], ["ann"]],
     "approval_timeout": ["1h", "30d"],
@@ -175,7 +184,8 @@ def test_no_setting_promotes_what_is_worse_by_a_lot_or_loses_to_the_baseline(
     keys: dict[str, Any], rule: str, worth: float, lost: float, below: float, greater: bool
 ) -> None:
     gate = Gate.model_validate(keys)
-    policy = dataclasses.replace(POLICY, margin=gate.margin, min_rows=gate.min_rows, min_blocks=gate.min_blocks)
+    shared = {name: getattr(gate, name) for name in PERMISSIVE.keys() & {f.name for f in dataclasses.fields(Policy)}}
+    policy = dataclasses.replace(POLICY, **shared)
     champion = {"champion": 0.5 + (worth if greater else -worth), "baseline": 0.5, "greater_is_better": greater}
     loss = -worth * lost
     worse = evaluation(rule=rule, **champion, over_champion=Estimate(loss, 0.0, loss, loss))

@@ -14,9 +14,11 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from retraining import chunks, ingest
+from retraining.ingest import snapshot_key
 from retraining.ledger import Ledger
 from retraining.ledger.upkeep import EVERY_MODEL, FREED
 from retraining.records import Release, Snapshot, Trained, Verdict, digest_of, from_dict, short
+from retraining.spec import spec_key
 from retraining.store import Entry, Store
 
 PREFIXES = ("chunks/", "snapshots/", "specs/", "releases/", "predictions/", "reports/", "quarantine/")
@@ -35,16 +37,6 @@ class Broken:
     """A manifest that cannot be used, and why."""
 
     problem: str
-
-
-def snapshot_key(identity: str) -> str:
-    """Return the store key of a manifest."""
-    return f"snapshots/{identity}.json"
-
-
-def spec_key(identity: str) -> str:
-    """Return the store key of a frozen spec."""
-    return f"specs/{identity}.json"
 
 
 def release_key(identity: str) -> str:
@@ -143,11 +135,9 @@ class ModelRecords:
         if verdict is None:
             return set()
         evaluation, release = verdict.evaluation, self.releases.get(verdict.id)
-        found = {spec_key(evaluation.spec_id), release_key(evaluation.candidate_id)}
+        found = {spec_key(evaluation.spec_id), release_key(evaluation.candidate_id), snapshot_key(evaluation.refit_id)}
         if evaluation.n_rows:  # the id of an empty holdout names no manifest
             found.add(snapshot_key(evaluation.holdout_id))
-        if evaluation.refit_id:
-            found.add(snapshot_key(evaluation.refit_id))
         if evaluation.candidate_id in self.trained:
             found.add(snapshot_key(self.trained[evaluation.candidate_id].snapshot_id))
         if release is not None:

@@ -25,7 +25,7 @@ from retraining.spec.model import Check
 from retraining.store import Store
 from retraining.validation.expectations import make_expectation, name_of
 from retraining.validation.profiles import ColumnProfile, Profile
-from retraining.windows import Partition, parse_duration, partitions, step
+from retraining.windows import Partition, parse_duration, partitions
 
 FRESH, USUAL = "expect_fresh_rows", "expect_usual_volume"
 _OWN_ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -268,11 +268,7 @@ def _daily(starts: list[datetime]) -> bool:
 def sizes_of(snapshot: Snapshot, partition: Partition) -> dict[datetime, int]:
     """Return the rows of each partition of a window, empty ones included."""
     known = {chunk.start: chunk.n_rows for chunk in snapshot.features}
-    if not known:
-        return {}
-    end = step(max(known), partition)
-    inside = [part.start for part in partitions(snapshot.window, partition)]
-    return {start: known.get(start, 0) for start in inside or [s for s in sorted(known) if s < end]}
+    return {part.start: known.get(part.start, 0) for part in partitions(snapshot.window, partition)}
 
 
 _EVALUATORS: dict[str, Callable[[Whole, Check], Found]] = {

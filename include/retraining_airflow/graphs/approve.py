@@ -11,7 +11,7 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import DAG, Param, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from retraining.spec.model import LONGEST_APPROVAL
+from retraining.spec.gate import LONGEST_APPROVAL
 from retraining_airflow import boundary
 from retraining_airflow.graphs.common import shared_arguments, with_params
 from retraining_airflow.names import APPROVE
