@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from typer.testing import CliRunner
 
 from retraining import pipeline
+from retraining.cli.app import app
 from retraining.deploy import rollback
 from retraining.errors import DeployRefused, RequestError
 from retraining.history import events_of, versions_of
@@ -18,7 +20,7 @@ from retraining.override import override
 from retraining.records import Deployment, Verdict
 from retraining.workspace import Workspace
 from tests.e2e.conftest import SECOND, Released, misled
-from tests.support.tiny import NAME, day, retrain
+from tests.support.tiny import NAME, day, environ, retrain
 
 WHO: dict[str, Any] = {"by": "Ann Owner", "account": "ann", "reason": "the holdout was a strike"}
 
@@ -57,6 +59,29 @@ def test_an_override_promotes_and_shows_for_ever(rejected: tuple[Workspace, Verd
     assert [c.kind for c in workspace.ledger.champions(NAME)] == ["promotion", "override", "rollback"]
     assert workspace.ledger.overrides(NAME)[verdict.id] == record
     assert override(workspace, verdict.id, **WHO) == made and live(workspace) == [1, 2, 3], "it does not come back"
+
+
+def test_the_command_line_asks_for_a_name_and_shows_what_was_done(
+    rejected: tuple[Workspace, Verdict], quick_preflight: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, verdict = rejected
+    for variable, value in environ(workspace.settings).items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.setattr("getpass.getuser", lambda: "ann1")
+
+    def call(*arguments: str) -> str:
+        done = CliRunner().invoke(app, arguments)
+        assert done.exit_code == 0, done.output
+        return " ".join(done.stdout.split())
+
+    nameless = CliRunner().invoke(app, ["override", verdict.id, "--reason", "because"])
+    assert nameless.exit_code == 2 and live(workspace) == [1]
+    assert "approve" not in CliRunner().invoke(app, ["--help"]).stdout, "no command line knows who is authenticated"
+    text = call("override", verdict.id, "--by", "Ann Owner", "--reason", "the holdout was a strike")
+    assert text == "tiny: version 2 is champion 2 (override)"
+    assert "reject overridden by Ann Owner (login ann1) on " in call("explain", verdict.id)
+    assert json.loads(call("explain", verdict.id, "--json"))["override"]["account"] == "ann1"
+    assert json.loads(call("status", NAME, "--json"))[0]["champion"]["kind"] == "override"
 
 
 @pytest.mark.parametrize("missing", [{"by": " "}, {"reason": ""}, {"reason": " x "}])
