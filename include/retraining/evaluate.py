@@ -17,6 +17,7 @@ from retraining.blocks import block_index, block_length
 from retraining.bootstrap import paired_difference
 from retraining.calibration import judge_calibration
 from retraining.errors import Damaged, NotEnoughData, shown
+from retraining.joins import join
 from retraining.metrics import Array, Metric, find_metric, resampled
 from retraining.plots import draw
 from retraining.records import Champion, Estimate, Evaluation, Snapshot, Trained, Window, digest_of, to_dict
@@ -251,7 +252,7 @@ def _leaked_rows(
     for snapshot_id in sorted(seen):
         manifest = ingest.read_manifest(workspace.store, snapshot_id)
         theirs = _keys(workspace, manifest, key)
-        leaked += mine.join(theirs, keys=list(key), join_type="left semi").num_rows
+        leaked += join(mine, theirs, key, "left semi").num_rows
     return leaked
 
 
