@@ -153,7 +153,7 @@ def _body(workspace: Workspace, verdict: Verdict, approvers: tuple[str, ...], de
         [
             f"**{verdict.model}**: {spec.description} Owner: {spec.owner.business}.{late}",
             _table(("", e.metric), _figures(e)),
-            f"Holdout: {e.n_rows:,} rows, {e.window}; none of them was seen by either model.",
+            f"Holdout: {e.n_rows:,} rows, {e.window}; no model compared here was trained on them.",
             "### Checklist",
             _table(("", "item", "found", "limit"), [(i.outcome, i.name, i.figure, i.limit) for i in items]),
             "### What happens",

@@ -79,17 +79,14 @@ def _let_time_pass(stack: Stack, run: str) -> None:
 @pytest.mark.timeout(600)
 def test_a_promotion_waits_for_a_person_whom_airflow_knows(stack: Stack) -> None:
     ledger = Ledger(stack.settings.ledger)
-    started = {m: stack.trigger(dag_id(RETRAIN, m), {"as_of": tiny.day(40).isoformat()}) for m in MODELS}
-    for model, run in started.items():
+    started = [(m, stack.trigger(dag_id(RETRAIN, m), {"as_of": tiny.day(40).isoformat()})) for m in MODELS]
+    started.append((GIVEN, stack.trigger(dag_id(RETRAIN, GIVEN), {"as_of": tiny.day(48).isoformat()})))
+    for model, run in started:
         states = _ended(stack, dag_id(RETRAIN, model), run)
-        assert (states["deploy"], states["ask"]) == ("success", "success"), "the retraining itself does not wait"
-    runs = {m: f"verdict-{ledger.verdicts(m)[-1].id}" for m in MODELS}
-
-    again = stack.trigger(dag_id(RETRAIN, GIVEN), {"as_of": tiny.day(48).isoformat()})
-    states = _ended(stack, dag_id(RETRAIN, GIVEN), again)
-    assert (states["deploy"], states["ask"]) == ("success", "success"), "an open question holds up no other run"
+        assert (states["deploy"], states["ask"]) == ("success", "success"), "no retraining waits, nor the one after it"
+    runs = {m: f"verdict-{ledger.verdicts(m)[-1].id}" for m in (REFUSED, LATE)}
     older, newer = ledger.verdicts(GIVEN)
-    runs["newer"] = f"verdict-{newer.id}"
+    runs |= {GIVEN: f"verdict-{older.id}", "newer": f"verdict-{newer.id}"}
     for run in runs.values():
         _until(stack, lambda run=run: _waiting(stack, run), f"{run} does not wait")
     slots = ("queued", "running", "deferred")

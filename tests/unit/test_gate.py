@@ -175,7 +175,7 @@ def test_every_key_of_the_gate_is_among_the_permissive_ones() -> None:
 @given(
     st.fixed_dictionaries({name: st.sampled_from(values) for name, values in PERMISSIVE.items()}),
     st.sampled_from(["refresh", "replace"]),
-    st.floats(0.0, 0.5),
+    st.floats(0.01, 0.5),
     st.floats(0.5001, 1),
     st.floats(0, 1),
     st.booleans(),
