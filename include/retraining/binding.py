@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import fields, replace
 from typing import get_args
 
@@ -106,15 +106,20 @@ def _made_from(workspace: Workspace, known: Verdict) -> Verdict | None:
     """Return the verdict as the gate made it: its id leads to its evaluation, decision and whether it was a dry run.
 
     Evaluations are recorded before the gate decides. A verdict that was altered afterwards still has the id of what it
-    was, or else an id that nothing recorded gives.
+    was, or else an id that nothing recorded gives. Where a champion could not be read and was restored, two
+    evaluations lead to one id; then the verdict must be of one of them.
     """
+    found = list(_candidates(workspace, known))
+    return known if known in found else next(iter(found), None)
+
+
+def _candidates(workspace: Workspace, known: Verdict) -> Iterator[Verdict]:
     for evaluation in workspace.ledger.recorded(Evaluation, known.model, "evaluate").values():
         for decision in get_args(Decision):
             for dry_run in (False, True):
                 if verdict_id(evaluation, decision, dry_run=dry_run) == known.id:
                     changed = {"model": evaluation.model, "decision": decision, "dry_run": dry_run}
-                    return replace(known, evaluation=evaluation, **changed)
-    return None
+                    yield replace(known, evaluation=evaluation, **changed)
 
 
 def _differences(one: Verdict, other: Verdict) -> list[str]:

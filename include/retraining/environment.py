@@ -116,9 +116,8 @@ def _locked(lock: Path) -> list[Requirement]:
         lines = [line.split(" #")[0].strip(" \\") for line in lock.read_text(encoding="utf-8").splitlines()]
         listed = [Requirement(line) for line in lines if line and not line.startswith(("#", "-"))]
     except (OSError, UnicodeDecodeError, InvalidRequirement) as error:
-        raise SpecError(
-            f"{lock}: is no lock file: {error}. Set RETRAINING_LOCK to one, as pip freeze writes."
-        ) from error
+        why = " ".join(str(error).split())
+        raise SpecError(f"{lock}: is no lock file: {why}. Set RETRAINING_LOCK to one, as pip freeze writes.") from error
     if not listed:
         raise SpecError(f"{lock}: locks no package. Set RETRAINING_LOCK to a lock file, as pip freeze writes.")
     return [r for r in listed if r.marker is None or r.marker.evaluate()]

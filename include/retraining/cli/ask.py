@@ -127,7 +127,19 @@ def explain(
     for text in _said(work, record):
         console.print(text, markup=False)
     _print_list("because", record.reasons)
+    if isinstance(record, Verdict):
+        _print_checklist(work, record)
     _print_list("it would change with", record.would_change)
+
+
+def _print_checklist(work: Workspace, verdict: Verdict) -> None:
+    release, outcome = work.ledger.release_of(verdict.id), work.ledger.outcome(verdict.id)
+    items = (*verdict.checklist, *(release.checklist if release else ()))
+    if items:
+        rows = [(i.name, i.outcome, i.figure, i.limit) for i in items]
+        print_table("Checklist", ("item", "result", "found", "limit"), rows)
+    if outcome is not None:
+        console.print(f"it was {outcome.outcome}: {outcome.detail}", markup=False)
 
 
 def _show_versions(work: Workspace, model: str, json: bool) -> None:

@@ -59,7 +59,8 @@ class Trained:
 class Evaluation:
     """Candidate, champion and trivial baseline on the same holdout rows; a positive difference is a gain.
 
-    What could not be evaluated is None; None blocks. `refit_id` is the snapshot that the release is fitted on.
+    What could not be evaluated is None; None blocks. `incomparable` says why the champion could not score these rows;
+    `refit_id` is the snapshot that the release is fitted on.
     """
 
     model: str
@@ -88,6 +89,7 @@ class Evaluation:
     baseline: float | None
     over_baseline: Estimate | None
     over_champion: Estimate | None
+    incomparable: str | None
     leaked_rows: int
     refit_id: str
     slices: tuple[SliceResult, ...]
