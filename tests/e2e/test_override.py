@@ -120,6 +120,14 @@ def _body(connection: sqlite3.Connection, verdict: Verdict) -> str:
     return str(connection.execute("select body from verdicts where id = ?", (verdict.id,)).fetchone()[0])
 
 
+def test_a_champion_that_cannot_be_read_is_replaced_by_an_override(champion: Workspace, quick_preflight: None) -> None:
+    first = champion.ledger.champions(NAME)[0]
+    (champion.settings.home / "store" / "releases" / first.release_id / "model.skops").unlink()
+    verdict = retrain(champion, SECOND).verdict
+    assert verdict is not None and verdict.evaluation.incomparable is not None
+    assert override(champion, verdict.id, **WHO).sequence == 2
+
+
 def test_only_what_the_gate_stopped_can_be_overridden(released: Released, quick_preflight: None) -> None:
     workspace, verdict = released.workspace, released.verdict
     with pytest.raises(RequestError, match="there is no verdict ffffffff"):
