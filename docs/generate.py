@@ -200,11 +200,11 @@ def dags_page() -> str:
     parts = [
         _NOTE.format(source="include/retraining_airflow/graphs/"),
         "# The DAGs",
-        f"Three per model (here for `{_EXAMPLE}`, with its schedules; M is the model's name) and three for all of "
+        f"Three per model (here for `{_EXAMPLE}`, with its schedules; M is the model's name) and four for all of "
         "them. In Airflow's UI each page also has the model's YAML with all defaults filled in.",
     ]
     models = [build(frozen) for build in (retrain.build, score.build, monitor.build)]
-    shared = [operations.build_approve(), operations.build_rollback(), operations.build_housekeeping()]
+    shared = [build() for build in operations.BUILDS.values()]
     for dag in (*models, *shared):
         name = dag.dag_id.replace(_EXAMPLE, "M")
         parts += [f"## {name}", f"`{' > '.join(_in_order(dag))}`", _body(dag.doc_md or "")]

@@ -61,6 +61,7 @@ def evaluate(
     window: Window,
     as_of: datetime,
     champion: Champion | None,
+    refit_id: str,
 ) -> Evaluation:
     """Judge a candidate; finished work is reused.
 
@@ -70,6 +71,8 @@ def evaluate(
         The snapshot of the holdout window; None when no mature row is newer than the champion's cut-off.
     champion
         The champion that was in office when the run was admitted.
+    refit_id
+        The snapshot that the recipe will be fitted on again when it is released.
 
     Raises
     ------
@@ -82,9 +85,10 @@ def evaluate(
     done = workspace.ledger.finished(Evaluation, frozen.model, "evaluate", key)
     if done is not None:
         return done  # above all with its number of earlier looks: a run that is repeated does not look again
-    evaluation = _evaluate(workspace, frozen, trained, holdout, window, as_of, champion)
-    if evaluation.incomparable is None:  # a champion that is restored is compared by the next attempt
-        workspace.ledger.finish(frozen.model, "evaluate", key, evaluation)
+    evaluation = _evaluate(workspace, frozen, trained, holdout, window, as_of, champion, refit_id)
+    if evaluation.incomparable is not None:  # recorded, as every evaluation with a verdict must be, but not reused:
+        key = digest_of([key, evaluation.incomparable])  # a champion that is restored is compared by the next attempt
+    workspace.ledger.finish(frozen.model, "evaluate", key, evaluation)
     return evaluation
 
 
@@ -101,6 +105,7 @@ def _evaluate(
     window: Window,
     as_of: datetime,
     champion: Champion | None,
+    refit_id: str,
 ) -> Evaluation:
     looks = workspace.ledger.looks_at(frozen.model, window)
     incumbent, unread = _incumbent(workspace, champion)
@@ -134,6 +139,7 @@ def _evaluate(
         incomparable=unread or (judged.incomparable if judged else None),
         leaked_rows=leaked,
         chosen=trained.why,
+        refit_id=refit_id,
         validated=evidence.validated(workspace.ledger, frozen.model, _judged_on(trained, holdout)),
         locked=evidence.locked(workspace.settings.lock),
         **figures,

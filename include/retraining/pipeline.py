@@ -166,7 +166,7 @@ def evaluate(workspace: Workspace, admission: Admission, ingested: Ingested, tra
     champion = _champion(workspace, admission)
     frozen = workspace.frozen(admission.spec_id)
     present = holdout if holdout.features else None
-    return judge(workspace, frozen, trained, present, holdout.window, admission.as_of, champion)
+    return judge(workspace, frozen, trained, present, holdout.window, admission.as_of, champion, ingested.refit.id)
 
 
 def gate(workspace: Workspace, admission: Admission, evaluation: Evaluation) -> Verdict:
@@ -190,10 +190,11 @@ def release(
 
 def deploy(workspace: Workspace, verdict: Verdict, release_id: str, by: str) -> Deployment:
     """Make the release the champion, unless the YAML wants a person's answer first."""
+    from retraining.approval import has_warning, needs_approval
     from retraining.deploy import deploy as move
 
     spec = workspace.frozen(verdict.evaluation.spec_id).spec
-    wait = spec.gate.approval == "required" or spec.mode == "suggest"
+    wait = needs_approval(spec, warned=has_warning(verdict))
     return move(workspace, verdict, release_id, wait_for_approval=wait, by=by)
 
 

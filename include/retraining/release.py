@@ -36,15 +36,22 @@ def release(
     verdict: Verdict,
     holdout: Snapshot,
     refit: Snapshot,
+    *,
+    against_gate: bool = False,
 ) -> Release:
     """Make the deployable artifact of a promote verdict; finished work is reused.
+
+    Parameters
+    ----------
+    against_gate
+        A person overrides the gate: its decision does not stop the release.
 
     Raises
     ------
     DeployRefused
         When the verdict does not allow it, or a fresh process cannot load what was made.
     """
-    if verdict.decision != "promote" or verdict.dry_run:
+    if (verdict.decision != "promote" and not against_gate) or verdict.dry_run:
         what = "a dry run" if verdict.dry_run else verdict.decision
         raise DeployRefused(f"{frozen.model}: verdict {short(verdict.id)} is {what}; nothing is released.")
     bound = workspace.ledger.release_of(verdict.id)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk.exceptions import AirflowFailException
 
 from retraining.records import Trained
 from retraining.workspace import Workspace
+from retraining_airflow.boundary import named_user
 from tests.e2e.conftest import FIRST, SECOND, misled
 from tests.support.parse import FOLDER, file_of
-from tests.support.tiny import NAME, day, environ, merged
+from tests.support.tiny import NAME, day, environ, merged, retrain
 
 States = dict[str, str]
 Run = Callable[..., tuple[str, States, dict[str, int]]]
@@ -49,7 +52,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
 
 def test_a_retraining_ends_in_a_champion(new: Workspace, run: Run, quick_preflight: None) -> None:
     state, tasks, _ = run(new, f"retrain__{NAME}", FIRST, reason="first one")
-    assert (state, set(tasks.values())) == ("success", {"success"})
+    assert (state, tasks.pop("ask"), set(tasks.values())) == ("success", "skipped", {"success"})
     (champion,) = Workspace(new.settings).ledger.champions(NAME)
     assert (champion.sequence, champion.version, champion.as_of, champion.by) == (1, 1, FIRST, "gate")
     assert new.registry.alias(NAME) == 1
@@ -111,16 +114,31 @@ def test_a_run_that_is_not_admitted_skips_every_stage(
 def test_a_rejected_challenger_is_a_green_run(champion: Workspace, run: Run) -> None:
     state, tasks, _ = run(misled(champion), f"retrain__{NAME}", SECOND)
     assert state == "success"
-    assert {task for task, how in tasks.items() if how == "skipped"} == {"release", "deploy"}
+    assert {task for task, how in tasks.items() if how == "skipped"} == {"release", "deploy", "ask"}
     assert [v.decision for v in champion.ledger.verdicts(NAME)] == ["promote", "reject"]
     assert len(champion.ledger.champions(NAME)) == 1
+
+
+def test_an_override_is_by_the_user_who_triggered_it(champion: Workspace, run: Run, quick_preflight: None) -> None:
+    verdict = retrain(misled(champion), SECOND).verdict
+    assert verdict is not None and verdict.decision == "reject"
+    state, tasks, _ = run(champion, "override", SECOND, verdict=verdict.id, reason="the holdout was a strike")
+    assert (state, tasks) == ("success", {"override": "success"})
+    made = champion.ledger.overrides(NAME)[verdict.id]
+    assert (made.by, made.account, champion.ledger.champions(NAME)[-1].kind) == ("dag_test", "dag_test", "override")
+
+
+@pytest.mark.parametrize("name", [None, "", "Anonymous"])
+def test_a_user_whom_airflow_does_not_know_overrides_nothing(name: str | None) -> None:
+    with pytest.raises(AirflowFailException, match="Airflow does not know who triggered this run"):
+        named_user({"dag_run": SimpleNamespace(triggering_user_name=name)})
 
 
 @pytest.mark.slow
 def test_a_dry_run_stops_after_the_verdict(champion: Workspace, run: Run) -> None:
     state, tasks, _ = run(champion, f"retrain__{NAME}", SECOND, dry_run=True)
     assert state == "success" and tasks["announce"] == "success"
-    assert {task for task, how in tasks.items() if how == "skipped"} == {"release", "deploy"}
+    assert {task for task, how in tasks.items() if how == "skipped"} == {"release", "deploy", "ask"}
     assert [(v.decision, v.dry_run) for v in champion.ledger.verdicts(NAME)][-1] == ("promote", True)
     assert len(champion.ledger.champions(NAME)) == 1
 

@@ -59,6 +59,7 @@ def evaluation(**changes: Any) -> Evaluation:
         over_champion=estimate(0.05, 0.15),
         incomparable=None,
         leaked_rows=0,
+        refit_id="refit",
         slices=(),
         calibration=CalibrationResult(0.02, 0.03, estimate(-0.01, 0.03)),
         cases=(),

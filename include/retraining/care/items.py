@@ -142,7 +142,7 @@ class ModelRecords:
         if verdict is None:
             return set()
         evaluation, release = verdict.evaluation, self.releases.get(verdict.id)
-        found = {spec_key(evaluation.spec_id), release_key(evaluation.candidate_id)}
+        found = {spec_key(evaluation.spec_id), release_key(evaluation.candidate_id), snapshot_key(evaluation.refit_id)}
         if evaluation.n_rows:  # the id of an empty holdout names no manifest
             found.add(snapshot_key(evaluation.holdout_id))
         if evaluation.candidate_id in self.trained:

@@ -88,7 +88,8 @@ class Trained:
 class Evaluation:
     """Candidate, champion and trivial baseline on the same holdout rows; a positive difference is a gain.
 
-    What could not be evaluated is None; None blocks. `incomparable` says why the champion could not score these rows.
+    What could not be evaluated is None; None blocks. `incomparable` says why the champion could not score these rows;
+    `refit_id` is the snapshot that the release is fitted on.
     """
 
     model: str
@@ -119,6 +120,7 @@ class Evaluation:
     over_champion: Estimate | None
     incomparable: str | None
     leaked_rows: int
+    refit_id: str
     slices: tuple[SliceResult, ...]
     calibration: CalibrationResult | None
     cases: tuple[CaseResult, ...]
@@ -172,7 +174,7 @@ class Champion:
 
     model: str
     sequence: int
-    kind: Literal["promotion", "rollback", "adoption"]
+    kind: Literal["promotion", "rollback", "adoption", "override"]
     release_id: str
     verdict_id: str | None
     spec_id: str
@@ -188,14 +190,43 @@ class Champion:
 
 @dataclass(frozen=True)
 class Deployment:
-    """What became of a promote verdict: `deployed`, `superseded` by another run, `waiting` for a person, or `refused`
-    because its release failed the checklist."""
+    """What became of a promote verdict: `deployed`, `superseded` by another run, `waiting` for a person, or `refused`.
+
+    `refused` is a person's no, or a release that its own checks stopped; `detail` says which.
+    """
 
     model: str
     outcome: Literal["deployed", "superseded", "waiting", "refused"]
     sequence: int | None
     version: int | None
     detail: str
+
+
+@dataclass(frozen=True)
+class Approval:
+    """A person's answer to a promotion that waited; `by` is who answered according to Airflow, or `timeout`."""
+
+    model: str
+    verdict_id: str
+    approved: bool
+    by: str
+    reason: str
+    answered_at: datetime
+
+
+@dataclass(frozen=True)
+class Override:
+    """A named person's promotion against the gate; `account` is the login the name was given under."""
+
+    model: str
+    verdict_id: str
+    decision: Decision
+    release_id: str
+    sequence: int
+    by: str
+    account: str
+    reason: str
+    created_at: datetime
 
 
 @dataclass(frozen=True)

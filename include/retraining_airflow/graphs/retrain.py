@@ -1,4 +1,4 @@
-"""`retrain__M`: admit > ingest > validate > train (per candidate) > choose > evaluate > gate > ... > announce."""
+"""`retrain__M`: admit > ingest > validate > train (per candidate) > choose > evaluate > gate > ... > announce, and ask."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from retraining.records import (
 )
 from retraining.spec import FrozenSpec
 from retraining_airflow import boundary
+from retraining_airflow.graphs.approve import OpenQuestion
 from retraining_airflow.graphs.common import as_of_param, cron, dag_arguments, with_params
 from retraining_airflow.names import RETRAIN, dag_id, model_asset, request_asset, snapshot_asset
 from retraining_airflow.pages import page
@@ -28,7 +29,7 @@ _TRIGGERS = """- the schedule `{schedule}` (UTC)
 - a request of the monitor (an event on the asset `retrain-request/{model}`; the ledger's open request decides)
 - a person, with the form behind *Trigger*
 
-The gate is never skipped, whoever starts it."""
+The gate is never skipped, whoever starts it. Where a promotion waits for a person, `ask` starts a run of `approve`."""
 _PARAMETERS = """- `as_of`: the time the run is about
 - `reason`: kept with the verdict
 - `dry_run`: everything up to the verdict, which is flagged and deploys nothing"""
@@ -65,6 +66,7 @@ def build(frozen: FrozenSpec) -> DAG:
         verdict = gate(admission, evaluation)
         released = release(admission, accepted, trained, verdict)
         deployed = deploy.override(outlets=[Asset(model_asset(model))])(verdict, released)
+        OpenQuestion(task_id="ask", verdict=verdict, deployed=deployed)
         announce(admission, verdict, deployed)
 
     return with_params(
