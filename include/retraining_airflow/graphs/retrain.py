@@ -1,4 +1,4 @@
-"""`retrain__M`: admit > ingest > validate > train (per candidate) > choose > evaluate > gate > ... > announce, and ask."""
+"""`retrain__M`: admit > ingest > validate > train (per candidate) > choose > evaluate > gate > ... > announce; ask."""
 
 from __future__ import annotations
 
