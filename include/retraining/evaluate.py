@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from retraining import artifacts, chunks, ingest, readings
 from retraining.artifacts import ModelCard, StoredModel
-from retraining.blocks import block_index, block_length
+from retraining.blocks import block_days, block_index, block_length
 from retraining.bootstrap import paired_difference
 from retraining.errors import Damaged, NotEnoughData, shown
 from retraining.metrics import Array, Metric, find_metric, resampled
@@ -32,6 +32,7 @@ class _Judged:
     champion: Array | None
     baseline: Array
     blocks: NDArray[np.int64]
+    days: NDArray[np.int64] | None
 
 
 def choose_rule(
@@ -167,12 +168,14 @@ def _judge(
     data = labelled_rows(workspace, frozen, holdout, candidate.card.plan, candidate.card.classes)
     where = f"{frozen.model}, {holdout.describe()}"
     metric = find_metric(frozen.spec.training.metric, frozen.spec.training.task)
+    length = block_length(frozen.spec.gate)
     return _Judged(
         data,
         candidate.predict(data.rows, where),
         aligned(incumbent.predict(data.rows, where), incumbent.card, data.classes, where) if incumbent else None,
         baseline_prediction(candidate, metric, len(data.y)),
-        block_index(data.times, holdout.window.start, block_length(frozen.spec.gate)),
+        block_index(data.times, holdout.window.start, length),
+        block_days(data.times, holdout.window.start, length) if frozen.spec.data.time_ordered else None,
     )
 
 
@@ -194,7 +197,8 @@ def _figures(frozen: FrozenSpec, judged: _Judged | None, metric: Metric, looks: 
     def over(old: Array | None) -> Estimate | None:
         if old is None or whole.shape[1] < 2:
             return None
-        return paired_difference(metric, y, judged.candidate, old, blocks, alpha=alpha, seed=frozen.spec.training.seed)
+        seed = frozen.spec.training.seed
+        return paired_difference(metric, y, judged.candidate, old, blocks, alpha=alpha, seed=seed, days=judged.days)
 
     return {**values, "over_baseline": over(judged.baseline), "over_champion": over(judged.champion)}
 

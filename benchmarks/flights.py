@@ -1,0 +1,86 @@
+"""The flights of 2013 in memory, read and learnt from by the product's own source, features and fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmarks.processes import ROOT
+from retraining.artifacts import predict
+from retraining.features import FeaturePlan, matrix, plan_features
+from retraining.metrics import Array
+from retraining.records import Window
+from retraining.rows import locate
+from retraining.sources import Places, open_source
+from retraining.spec import FrozenSpec, load
+from retraining.train import fit
+
+YEAR = Window(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 12, 31, tzinfo=UTC))
+"""One turn of the replayed cycle."""
+FIRST = datetime(2013, 3, 31, tzinfo=UTC)
+"""The first model is trained to here, a Sunday: what a retraining on Monday sees with a label delay of a day."""
+WEEK = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Flights:
+    """A model of the example with all its rows of the year; `candidate` is the last in its YAML, boosting."""
+
+    frozen: FrozenSpec
+    plan: FeaturePlan
+    x: pd.DataFrame
+    y: Array
+    times: NDArray[np.datetime64]
+
+    def within(self, window: Window) -> NDArray[np.intp]:
+        """Return the positions of a window's rows."""
+        start, end = (np.datetime64(t.replace(tzinfo=None), "us") for t in (window.start, window.end))
+        first, last = np.searchsorted(self.times, [start, end])
+        return np.arange(first, last)
+
+    def fitted(self, end: datetime) -> Any:
+        """Return the recipe fitted on its training window up to a cut-off, as the retraining does it."""
+        rows = self.within(Window(end - self.frozen.spec.training.window, end))
+        candidate = self.frozen.spec.training.candidates[-1]
+        return fit(self.frozen, candidate.estimator, candidate.params, self.plan, self.x.iloc[rows], self.y[rows])
+
+    def predictions(self, model: Any, rows: NDArray[np.intp]) -> Array:
+        """Return a model's predictions for rows."""
+        return predict(model, self.frozen.spec.training.task, self.x.iloc[rows])
+
+    @cached_property
+    def weeks(self) -> list[Window]:
+        """The weeks from April to December that a model is in service."""
+        found = []
+        start = FIRST + timedelta(days=1)
+        while start + WEEK <= YEAR.end:
+            found.append(Window(start, start + WEEK))
+            start += WEEK
+        return found
+
+
+def read(model: str, cache: Path) -> Flights:
+    """Read a model's rows of the year."""
+    frozen = load(ROOT / "include" / "models" / f"{model}.yaml")
+    source = open_source(frozen, Places(ROOT / "include" / "models", cache))
+    table = locate(frozen, source.read(YEAR), YEAR)
+    data = frozen.spec.data
+    table = table.sort_by([(name, "ascending") for name in (data.time, *data.keys)])
+    plan = plan_features(frozen.spec, ())
+    y = table.column(data.target).to_numpy().astype(np.float64)
+    times = table.column(data.time).to_numpy().astype("datetime64[us]")
+    return Flights(frozen, plan, matrix(table, plan, model), y, times)
+
+
+def weekly(flights: Flights) -> Iterator[tuple[Window, Any]]:
+    """Yield each week of service with the model that a weekly retraining without a gate would have in it."""
+    for week in flights.weeks:
+        yield week, flights.fitted(week.start - timedelta(days=1))
