@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -56,15 +54,10 @@ class Flights:
         """Return a model's predictions for rows."""
         return predict(model, self.frozen.spec.training.task, self.x.iloc[rows])
 
-    @cached_property
-    def weeks(self) -> list[Window]:
-        """The weeks from April to December that a model is in service."""
-        found = []
-        start = FIRST + timedelta(days=1)
-        while start + WEEK <= YEAR.end:
-            found.append(Window(start, start + WEEK))
-            start += WEEK
-        return found
+    @property
+    def cutoffs(self) -> list[datetime]:
+        """The ends of training of weekly refreshes, while a whole week follows."""
+        return [FIRST + WEEK * i for i in range((YEAR.end - FIRST) // WEEK)]
 
 
 def read(model: str, cache: Path) -> Flights:
@@ -78,9 +71,3 @@ def read(model: str, cache: Path) -> Flights:
     y = table.column(data.target).to_numpy().astype(np.float64)
     times = table.column(data.time).to_numpy().astype("datetime64[us]")
     return Flights(frozen, plan, matrix(table, plan, model), y, times)
-
-
-def weekly(flights: Flights) -> Iterator[tuple[Window, Any]]:
-    """Yield each week of service with the model that a weekly retraining without a gate would have in it."""
-    for week in flights.weeks:
-        yield week, flights.fitted(week.start - timedelta(days=1))

@@ -15,6 +15,7 @@ from retraining.artifacts import ModelCard, StoredModel
 from retraining.blocks import block_days, block_index, block_length
 from retraining.bootstrap import paired_difference
 from retraining.errors import Damaged, NotEnoughData, shown
+from retraining.gate.settling import spent_alpha
 from retraining.metrics import Array, Metric, find_metric, resampled
 from retraining.plots import draw
 from retraining.records import Champion, Estimate, Evaluation, Snapshot, Trained, Window, digest_of, to_dict
@@ -192,7 +193,7 @@ def _figures(frozen: FrozenSpec, judged: _Judged | None, metric: Metric, looks: 
     }
     if values["candidate"] is None or np.isnan(values["candidate"]):
         return empty
-    alpha = (1 - frozen.spec.gate.confidence) / (looks + 1)
+    alpha = spent_alpha(1 - frozen.spec.gate.confidence, looks)
 
     def over(old: Array | None) -> Estimate | None:
         if old is None or whole.shape[1] < 2:
