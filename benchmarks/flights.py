@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,13 +30,14 @@ WEEK = timedelta(days=7)
 
 @dataclass(frozen=True)
 class Flights:
-    """A model of the example with all its rows of the year; `candidate` is the last in its YAML, boosting."""
+    """An example's model with all its rows of the year; its recipe is the last candidate in the YAML, boosting."""
 
     frozen: FrozenSpec
     plan: FeaturePlan
     x: pd.DataFrame
     y: Array
     times: NDArray[np.datetime64]
+    _models: dict[datetime, Any] = field(default_factory=dict)
 
     def within(self, window: Window) -> NDArray[np.intp]:
         """Return the positions of a window's rows."""
@@ -45,10 +46,12 @@ class Flights:
         return np.arange(first, last)
 
     def fitted(self, end: datetime) -> Any:
-        """Return the recipe fitted on its training window up to a cut-off, as the retraining does it."""
-        rows = self.within(Window(end - self.frozen.spec.training.window, end))
-        candidate = self.frozen.spec.training.candidates[-1]
-        return fit(self.frozen, candidate.estimator, candidate.params, self.plan, self.x.iloc[rows], self.y[rows])
+        """Return the recipe fitted on its training window up to a cut-off, as a retraining does it; each once."""
+        if end not in self._models:
+            rows = self.within(Window(end - self.frozen.spec.training.window, end))
+            recipe, x = self.frozen.spec.training.candidates[-1], self.x.iloc[rows]
+            self._models[end] = fit(self.frozen, recipe.estimator, recipe.params, self.plan, x, self.y[rows])
+        return self._models[end]
 
     def predictions(self, model: Any, rows: NDArray[np.intp]) -> Array:
         """Return a model's predictions for rows."""
