@@ -11,6 +11,7 @@ effects of a week share a log-normal scale.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -143,7 +144,7 @@ def weeks_of(flights: Flights) -> list[Week]:
 def shares(weeks: list[Week]) -> tuple[float, ...]:
     """Return which share of a day's rows each of its 6-hour blocks has."""
     count = np.bincount(np.concatenate([w.block for w in weeks]) % N_PARTS, minlength=N_PARTS)
-    return tuple(float(c) for c in count / count.sum())
+    return tuple(round(float(c), 4) for c in count / count.sum())
 
 
 # --- the scores that vary the same way ----------------------------------------------------------------------------
@@ -292,6 +293,7 @@ def calibrated(
     row = 0.05 if binary else like.row**0.5
     effects = Effects(like.day**0.5 / slope, like.block**0.5 / slope, row, 0.5)
     simulator = Simulator(binary, like, effects, share, rows_a_day)
+    tried = []
     for turn in range(_TURNS):
         found = variation(_draws(simulator, turn), binary=binary)
         e = simulator.effects
@@ -302,8 +304,10 @@ def calibrated(
             max(0.0, e.week**2 + like.spread_week**2 - found.spread_week**2) ** 0.5,
         )
         simulator = replace(simulator, effects=effects)
+        tried.append(dataclasses.astuple(effects))
         report(f"calibration {turn + 1} of {_TURNS}: {effects}")
-    return simulator
+    late = np.sqrt(np.mean(np.square(tried[_TURNS // 2 :]), axis=0))  # each turn has noise of its own
+    return replace(simulator, effects=Effects(*(float(f"{effect:.4g}") for effect in late)))
 
 
 _TURNS, _WEEKS = 6, 4_000

@@ -54,21 +54,22 @@ def measure(folder: Path, report: Report) -> Iterator[Figure]:
         week = Window(end + timedelta(days=1), end + timedelta(days=1) + WEEK)
         gains.append([_area(flights, c, week) for c in (first, weekly, gated)])
         never, without, through = gains[-1]
-        report(f"{week.start:%Y-%m-%d}  {never:.4f}  {without:.4f}  {through:.4f}  {judgement.decision}: {judgement.reasons[-1]}")
+        figures = f"{week.start:%Y-%m-%d}  {never:.4f}  {without:.4f}  {through:.4f}"
+        report(f"{figures}  {judgement.decision}: {judgement.reasons[-1]}")
     never, without, through = np.mean(gains, axis=0)
     yield Figure("mean weekly ROC AUC, never retrained", f"{never:.4f}")
     yield Figure("  weekly without a gate", f"{without:.4f}", f"{without - never:+.4f}")
     yield Figure("  weekly through the gate", f"{through:.4f}", f"{through - never:+.4f}")
     yield Figure("  promoted", f"{n_promoted} of {len(gains)}")
-    yield Figure("share of the gain that the gate keeps", f"{(through - never) / (without - never):.0%}", "", "at least 90 %")
+    yield Figure(
+        "share of the gain that the gate keeps", f"{(through - never) / (without - never):.0%}", "", "at least 90 %"
+    )
 
 
 def _judge(flights: Flights, champion: Champion, as_of: datetime, judged: list[Window]) -> tuple[Judgement, Window]:
     """Judge the same recipe on the newest rows; the promoted release is the recipe fitted through them."""
     spec = flights.frozen.spec
-    train, holdout, refit = plan_windows(
-        spec.data, spec.training.window, spec.gate.holdout, as_of, champion.cutoff
-    )
+    train, holdout, refit = plan_windows(spec.data, spec.training.window, spec.gate.holdout, as_of, champion.cutoff)
     candidate = flights.fitted(train.end)
     rows, length = flights.within(holdout), block_length(spec.gate)
     data = Labelled(None, None, flights.y[rows], flights.times[rows], ())

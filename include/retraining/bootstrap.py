@@ -67,20 +67,26 @@ def paired_difference(
     The difference in the metric's unit, positive when `new` is better, with the wider of the two intervals.
     """
     n_blocks = int(blocks.max()) + 1
-    n_days = 0 if days is None else int(days.max()) + 1
-    without_a_day = np.ones((0, n_blocks)) if days is None else (days != np.arange(n_days)[:, None]).astype(float)
-    weights = np.vstack([np.ones(n_blocks), block_weights(n_blocks, seed), without_a_day])
+    weights = np.vstack([np.ones(n_blocks), block_weights(n_blocks, seed), _without_a_day(days, n_blocks)])
     values = resampled(metric, y, new, blocks, weights) - resampled(metric, y, old, blocks, weights)
     differences = values if metric.greater_is_better else -values
     gain = float(differences[0]) + 0.0  # -0.0, from turning a sign, would be shown as a loss
     error = _bootstrap_error(differences[1 : 1 + N_RESAMPLES], n_blocks)
     reach = float(stats.t.ppf(1 - alpha, n_blocks - 1)) * error
-    if n_days > 1:  # a single day says nothing of other days
-        error_of_days = _jackknife_error(differences[1 + N_RESAMPLES :])
-        reach_of_days = float(stats.t.ppf(1 - alpha, n_days - 1)) * error_of_days
+    left_out = differences[1 + N_RESAMPLES :]
+    if len(left_out):
+        error_of_days = _jackknife_error(left_out)
+        reach_of_days = float(stats.t.ppf(1 - alpha, len(left_out) - 1)) * error_of_days
         if not reach_of_days <= reach:  # also when it is not a number: what cannot be computed must not pass
             error, reach = error_of_days, reach_of_days
     return Estimate(gain, error, gain - reach, gain + reach)
+
+
+def _without_a_day(days: NDArray[np.int64] | None, n_blocks: int) -> Array:
+    """Return the block weights of all days but one, a row per day; none for one day: it says nothing of others."""
+    if days is None or days.max() == 0:
+        return np.ones((0, n_blocks))
+    return (days != np.arange(days.max() + 1)[:, None]).astype(float)
 
 
 def _bootstrap_error(draws: Array, n_blocks: int) -> float:
