@@ -28,6 +28,8 @@ from tests.support.records import evaluation
 
 N_RUNS = 5_000
 _LOOKS = 5
+_NOT_USED: Any = None
+"""The model itself: only its scores are judged here."""
 _START = datetime(2024, 1, 1, tzinfo=UTC)
 _RULES: tuple[Any, ...] = ("refresh", "replace")
 
@@ -60,7 +62,9 @@ class Setting:
         blocks, days = block_index(times, _START, length), block_days(times, _START, length)
         constant = np.full(len(week.y), float(np.median(week.y)))
         data = Labelled(None, None, week.y, times, ())
-        figures = _figures(self.frozen, _Judged(data, week.new, week.old, constant, blocks, days), metric, looks)
+        figures = _figures(
+            self.frozen, _Judged(_NOT_USED, data, week.new, week.old, constant, blocks, days), metric, looks
+        )
         found = evaluation(
             **figures,
             metric=metric.name,

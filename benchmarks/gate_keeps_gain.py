@@ -79,7 +79,7 @@ def _judge(flights: Flights, champion: Champion, as_of: datetime, judged: list[W
     looks = sum(w.start < holdout.end and w.end > holdout.start for w in judged)
     metric = find_metric(spec.training.metric, spec.training.task)
     found = evaluation(
-        **_figures(flights.frozen, _Judged(data, new, old, baseline, blocks, days), metric, looks),
+        **_figures(flights.frozen, _Judged(candidate, data, new, old, baseline, blocks, days), metric, looks),
         rule="refresh",
         metric=metric.name,
         window=holdout,

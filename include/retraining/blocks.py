@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from retraining.spec.model import Gate
+from retraining.spec.gate import Gate
 
 _BLOCK_HOURS = (168, 24, 12, 6, 3, 1)
 """Block lengths tried, longest first: whole weeks and days, then even parts of a day."""

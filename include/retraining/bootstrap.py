@@ -86,7 +86,7 @@ def _without_a_day(days: NDArray[np.int64] | None, n_blocks: int) -> Array:
     """Return the block weights of all days but one, a row per day; none for one day: it says nothing of others."""
     if days is None or days.max() == 0:
         return np.ones((0, n_blocks))
-    return (days != np.arange(days.max() + 1)[:, None]).astype(float)
+    return np.asarray(days != np.arange(days.max() + 1)[:, None], dtype=np.float64)
 
 
 def _bootstrap_error(draws: Array, n_blocks: int) -> float:

@@ -31,6 +31,8 @@ def deploy(workspace: Workspace, verdict: Verdict, release_id: str, *, wait_for_
         if done.outcome == "deployed":
             sync_alias(workspace, verdict.model, verdict.evaluation.as_of)
         return done
+    if release.blocking:
+        return _refused(workspace, verdict, release)
     if wait_for_approval:
         answer = workspace.ledger.approval(verdict.id)
         if answer is None:
@@ -228,6 +230,14 @@ def _register(workspace: Workspace, verdict: Verdict, release: Release) -> int:
     }
     uri = workspace.registry.model_uri(release.run_id)
     return workspace.registry.register(verdict.model, release.id, release.run_id, uri, tags)
+
+
+def _refused(workspace: Workspace, verdict: Verdict, release: Release) -> Deployment:
+    why = "; ".join(item.sentence for item in release.blocking)
+    detail = f"release {short(release.id)} was refused: {why}. The champion stays"
+    deployment = Deployment(verdict.model, "refused", None, None, detail)
+    workspace.ledger.add_outcome(verdict.id, deployment)
+    return deployment
 
 
 def _superseded(workspace: Workspace, verdict: Verdict) -> Deployment:

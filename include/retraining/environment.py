@@ -9,11 +9,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import distributions
+from pathlib import Path
 from typing import Any, cast
 
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from retraining.errors import Damaged
+from retraining.errors import Damaged, SpecError
 from retraining.records import digest_of, short
 from retraining.store import Store
 
@@ -84,6 +87,41 @@ def environment_changes(document: Mapping[str, Any] | None, identity: str) -> tu
     old, new = document["versions"], now["versions"]
     names = sorted(old.keys() | new.keys(), key=lambda n: (_CORE.index(n) if n in _CORE else len(_CORE), n))
     return (*machine, *(_change(n, old.get(n), new.get(n)) for n in names if old.get(n) != new.get(n)))
+
+
+def lock_differences(lock: Path) -> tuple[str, ...]:
+    """Say how what is installed differs from a lock file in pip's format; packages it does not name are left out.
+
+    Returns
+    -------
+    One text per difference, such as `numpy 2.4.1 instead of 2.4.0`, sorted.
+
+    Raises
+    ------
+    SpecError
+        When the file cannot be read as a lock.
+    """
+    installed = {canonicalize_name(name): version for name, version in _installed()["versions"].items()}
+    found = []
+    for requirement in _locked(lock):
+        there = installed.get(canonicalize_name(requirement.name))
+        if there is None or not requirement.specifier.contains(there, prereleases=True):
+            wanted = str(requirement.specifier).removeprefix("==")
+            found.append(f"{requirement.name} {there or 'absent'} instead of {wanted}")
+    return tuple(sorted(found))
+
+
+def _locked(lock: Path) -> list[Requirement]:
+    try:
+        lines = [line.split(" #")[0].strip(" \\") for line in lock.read_text(encoding="utf-8").splitlines()]
+        listed = [Requirement(line) for line in lines if line and not line.startswith(("#", "-"))]
+    except (OSError, UnicodeDecodeError, InvalidRequirement) as error:
+        raise SpecError(
+            f"{lock}: is no lock file: {error}. Set RETRAINING_LOCK to one, as pip freeze writes."
+        ) from error
+    if not listed:
+        raise SpecError(f"{lock}: locks no package. Set RETRAINING_LOCK to a lock file, as pip freeze writes.")
+    return [r for r in listed if r.marker is None or r.marker.evaluate()]
 
 
 @contextmanager

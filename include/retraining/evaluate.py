@@ -10,15 +10,19 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from retraining import artifacts, chunks, ingest, readings
+from retraining import artifacts, chunks, evidence, ingest, readings
 from retraining.artifacts import ModelCard, StoredModel
+from retraining.behaviour import run_cases
 from retraining.blocks import block_days, block_index, block_length
 from retraining.bootstrap import paired_difference
+from retraining.calibration import judge_calibration
 from retraining.errors import Damaged, NotEnoughData, shown
 from retraining.gate.settling import spent_alpha
+from retraining.joins import join
 from retraining.metrics import Array, Metric, find_metric, resampled
 from retraining.plots import draw
 from retraining.records import Champion, Estimate, Evaluation, Snapshot, Trained, Window, digest_of, to_dict
+from retraining.slices import judge_slices
 from retraining.spec import FrozenSpec
 from retraining.train import Labelled, labelled_rows
 from retraining.workspace import Workspace
@@ -26,8 +30,9 @@ from retraining.workspace import Workspace
 
 @dataclass(frozen=True)
 class _Judged:
-    """The three predictions on the holdout rows."""
+    """The three predictions on the holdout rows, and the candidate they are about."""
 
+    model: StoredModel
     data: Labelled
     candidate: Array
     champion: Array | None
@@ -125,7 +130,10 @@ def _evaluate(
         looks=looks,
         confidence=frozen.spec.gate.confidence,
         leaked_rows=leaked,
+        validated=evidence.validated(workspace.ledger, frozen.model, _judged_on(trained, holdout)),
+        locked=evidence.locked(workspace.settings.lock),
         **figures,
+        **_beyond_the_metric(frozen, judged, metric, looks),
     )
     if judged is not None and figures["candidate"] is not None:
         _log(workspace, trained, evaluation, judged)
@@ -171,6 +179,7 @@ def _judge(
     metric = find_metric(frozen.spec.training.metric, frozen.spec.training.task)
     length = block_length(frozen.spec.gate)
     return _Judged(
+        candidate,
         data,
         candidate.predict(data.rows, where),
         aligned(incumbent.predict(data.rows, where), incumbent.card, data.classes, where) if incumbent else None,
@@ -204,6 +213,28 @@ def _figures(frozen: FrozenSpec, judged: _Judged | None, metric: Metric, looks: 
     return {**values, "over_baseline": over(judged.baseline), "over_champion": over(judged.champion)}
 
 
+def _beyond_the_metric(frozen: FrozenSpec, judged: _Judged | None, metric: Metric, looks: int) -> dict[str, Any]:
+    """Judge slices, calibration and behaviour on the same rows."""
+    empty: dict[str, Any] = {"slices": (), "calibration": None, "cases": ()}
+    if judged is None or len(judged.data.y) == 0:
+        return empty
+    gate, training = frozen.spec.gate, frozen.spec.training
+    y, mine, theirs, blocks = judged.data.y, judged.candidate, judged.champion, judged.blocks
+    alpha, seed = (1 - gate.confidence) / (looks + 1), training.seed
+    model, rows = judged.model, judged.data.rows
+    return {
+        "slices": judge_slices(gate, rows, metric, y, mine, theirs, blocks, alpha=alpha, seed=seed),
+        "calibration": judge_calibration(training.task, metric.name, y, mine, theirs, blocks, alpha=alpha, seed=seed),
+        "cases": run_cases(
+            frozen.cases, lambda t: model.predict(t, "behavioural cases"), model.card.plan, model.card.classes, rows
+        ),
+    }
+
+
+def _judged_on(trained: Trained, holdout: Snapshot | None) -> tuple[str, ...]:
+    return (trained.snapshot_id, *([holdout.id] if holdout else []))
+
+
 def _n_classes(frozen: FrozenSpec, judged: _Judged | None) -> int | None:
     if frozen.spec.training.task == "regression":
         return None
@@ -221,7 +252,7 @@ def _leaked_rows(
     for snapshot_id in sorted(seen):
         manifest = ingest.read_manifest(workspace.store, snapshot_id)
         theirs = _keys(workspace, manifest, key)
-        leaked += mine.join(theirs, keys=list(key), join_type="left semi").num_rows
+        leaked += join(mine, theirs, key, "left semi").num_rows
     return leaked
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from retraining.errors import Damaged
+from retraining.ingest import read_manifest
 from retraining.ledger import Ledger
 from retraining.records import Champion, Snapshot, Window, short, shown_day
 from retraining.store import Store
@@ -94,7 +95,6 @@ def _events(ledger: Ledger, model: str) -> Iterator[Event]:
 
 def _version(ledger: Ledger, store: Store, entry: Champion, after: Champion | None) -> VersionEntry:
     from retraining.artifacts import ModelCard, read_card  # imports scikit-learn, which the rest of history can spare
-    from retraining.ingest import read_manifest
 
     card: ModelCard | None = None
     data: Snapshot | None = None

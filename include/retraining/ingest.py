@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from retraining import chunks, erasure, readings, rows
 from retraining.errors import Damaged, NotEnoughData, SourceError, shown
+from retraining.joins import join
 from retraining.ledger import Ledger
 from retraining.records import Chunk, Column, SetAside, Snapshot, Window, digest_of, from_dict, short, to_dict
 from retraining.sources import RowSource
@@ -20,6 +21,9 @@ from retraining.windows import floor, nominal, partitions, step
 
 Reading = tuple[datetime, tuple[Chunk, ...]]
 """The as-of time at which a partition was read, and the chunks it had."""
+
+SNAPSHOTS = "snapshots/"
+"""Where the manifests of snapshots are kept."""
 
 _FIRST_READ, _MOST_READ, _ROWS_AT_ONCE = 16, 400, 500_000
 """Partitions per query: a few at first, to learn how many rows they have, then as many as give half a million rows:
@@ -120,7 +124,7 @@ def snapshot(reader: Reader, extent: Extent, window: Window, as_of: datetime, *,
     manifest = Snapshot(
         identity, reader.frozen.model, window, as_of, reader.source_id, columns, features, labelled, empty
     )
-    reader.store.write_json_once(f"snapshots/{identity}.json", to_dict(manifest))
+    reader.store.write_json_once(snapshot_key(identity), to_dict(manifest))
     return manifest
 
 
@@ -139,7 +143,7 @@ def without(
     features, labels = chosen("features", snapshot.features), chosen("labels", snapshot.labels)
     identity = snapshot_id((*features, *labels), snapshot.columns, snapshot.window)
     manifest = replace(snapshot, id=identity, features=features, labels=labels, raw_id=snapshot.id, set_aside=set_aside)
-    store.write_json_once(f"snapshots/{identity}.json", to_dict(manifest))
+    store.write_json_once(snapshot_key(identity), to_dict(manifest))
     return manifest
 
 
@@ -154,6 +158,11 @@ def snapshot_id(parts: Iterable[Chunk], columns: Iterable[Column], window: Windo
     )
 
 
+def snapshot_key(identity: str) -> str:
+    """Return the store key of a manifest."""
+    return f"{SNAPSHOTS}{identity}.json"
+
+
 def read_manifest(store: Store, identity: str) -> Snapshot:
     """Return a snapshot that was frozen.
 
@@ -162,7 +171,7 @@ def read_manifest(store: Store, identity: str) -> Snapshot:
     Damaged
         When its manifest is missing, or is not what was frozen.
     """
-    key = f"snapshots/{identity}.json"
+    key = snapshot_key(identity)
     altered = f"store {store.url}: {key} was altered. Restore it from a backup of the store."
     try:
         found = from_dict(Snapshot, store.read_json(key))
@@ -185,20 +194,27 @@ def load(store: Store, manifest: Snapshot, data: Data) -> pa.Table:
         raise NotEnoughData(f"{manifest.model}, {manifest.describe()}: there are no rows.")
     table = _read_all(store, manifest.features)
     if manifest.labels:
-        table = table.join(_read_all(store, manifest.labels), keys=list(data.keys), join_type="left outer")
+        table = join(table, _read_all(store, manifest.labels), data.keys, "left outer")
     order = [data.time, *(name for name in data.keys if name != data.time)]
     return table.sort_by([(name, "ascending") for name in order])  # a join has no order; learning depends on it
 
 
 def distrust(ledger: Ledger, snapshot: Snapshot, starts: Iterable[datetime]) -> None:
     """Have partitions read again by the next run: their rows broke a check, and may be mended at their source."""
-    marks = {}
-    for start in starts:
-        parts = tuple(c for c in (*snapshot.features, *snapshot.labels) if c.start == start)
-        seen = ledger.readings(snapshot.source_id, Window(start, start + timedelta(seconds=1)))
-        for known in readings.usable(ledger, snapshot.source_id, seen).get(start, []):
-            if {c.id for c in parts} <= {c.id for c in known[1]}:
-                marks[_mark(snapshot.source_id, start, known[1])] = {"snapshot": snapshot.id}
+    broken = set(starts)
+    if not broken:
+        return
+    span = Window(min(broken), max(broken) + timedelta(seconds=1))
+    seen = {start: r for start, r in ledger.readings(snapshot.source_id, span).items() if start in broken}
+    held: dict[datetime, set[str]] = {}
+    for chunk in (*snapshot.features, *snapshot.labels):
+        held.setdefault(chunk.start, set()).add(chunk.id)
+    marks = {
+        _mark(snapshot.source_id, start, found): {"snapshot": snapshot.id}
+        for start, usable in readings.usable(ledger, snapshot.source_id, seen).items()
+        for _, found in usable
+        if held.get(start, set()) <= {c.id for c in found}
+    }
     ledger.finish_many(snapshot.model, "distrusted", marks)
 
 

@@ -78,7 +78,7 @@ def _whole(workspace: Workspace, identity: str) -> str:
         raise RequestError(
             f"{identity!r} is not the start of a snapshot's id: give at least {_SHORTEST} of its characters."
         )
-    found = workspace.store.starting_with(f"snapshots/{identity}")
+    found = workspace.store.starting_with(f"{ingest.SNAPSHOTS}{identity}")
     if len(found) != 1:
         there = shown([short(key.rpartition("/")[2]) for key in found]) or "none"
         raise RequestError(f"{identity}: names {len(found)} snapshots ({there}). `history MODEL --versions` shows ids.")

@@ -43,6 +43,8 @@ class Metric:
     greater_is_better: bool
     per_row: Callable[[Array, Array], Array] | None = None
     root: bool = False
+    resample: Callable[[Array, Array, NDArray[np.int64], Array], Array] | None = None
+    """Computes the metric for each resample of blocks, where it is neither a mean over rows nor a ranking metric."""
 
     def finish(self, mean: Array) -> Array:
         """Turn mean row losses into the metric."""
@@ -109,6 +111,8 @@ def resampled(metric: Metric, y: Array, p: Array, blocks: NDArray[np.int64], wei
     Shape (n_resamples,); NaN where a resample has one class only and the metric needs two.
     """
     n_blocks = weights.shape[1]
+    if metric.resample is not None:
+        return metric.resample(y, p, blocks, weights)
     if metric.per_row is not None:
         losses = np.bincount(blocks, metric.per_row(y, p), n_blocks)
         counts = np.bincount(blocks, minlength=n_blocks)

@@ -1,14 +1,18 @@
-"""Preflight: can a fresh process load a release and get the outputs it had when it was made?"""
+"""Preflight: does a fresh process load a release and get the outputs it had when made, and what does that cost?"""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
+
+import numpy as np
 
 from retraining import artifacts
 from retraining.errors import DeployRefused
-from retraining.records import short
+from retraining.records import Served, from_dict, short, to_dict
 from retraining.store import Store
 
 TOLERANCE = 1e-9
@@ -16,10 +20,13 @@ TOLERANCE = 1e-9
 numeric kernels differ in the last few."""
 _TIMEOUT_S = 120
 """Importing scikit-learn takes seconds on a busy machine; a model that takes two minutes to load cannot be served."""
+_N_REQUESTS, _N_ROUNDS = 100, 3
+"""One-row requests per round. The quietest round counts: what else runs on the machine can only add to the time."""
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
-def preflight(store: Store, release_id: str) -> float:
-    """Load a release in a new process after checking its digest; return the largest difference on its smoke rows.
+def preflight(store: Store, release_id: str) -> Served:
+    """Load a release in a new process after checking its digest, score its smoke rows, and measure what that costs.
 
     Raises
     ------
@@ -27,8 +34,9 @@ def preflight(store: Store, release_id: str) -> float:
         When it cannot be loaded there, or its outputs differ.
     """
     command = [sys.executable, "-m", "retraining.preflight", store.url, release_id]
+    env = {**os.environ, **_ONE_THREAD}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False, env=env)
     except subprocess.TimeoutExpired as error:
         raise DeployRefused(
             f"release {short(release_id)}: did not load and score {artifacts.N_SMOKE_ROWS} rows within {_TIMEOUT_S} s. "
@@ -37,20 +45,48 @@ def preflight(store: Store, release_id: str) -> float:
     if done.returncode != 0:
         text = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise DeployRefused(f"release {short(release_id)}: preflight failed: {text[:400]} The champion stays.")
-    difference = float(json.loads(done.stdout.strip().splitlines()[-1])["difference"])
-    if not difference <= TOLERANCE:
+    served = from_dict(Served, json.loads(done.stdout.strip().splitlines()[-1]))
+    if not served.difference <= TOLERANCE:
         raise DeployRefused(
-            f"release {short(release_id)}: its outputs differ by {difference:g} from those at training time "
+            f"release {short(release_id)}: its outputs differ by {served.difference:g} from those at training time "
             f"(allowed {TOLERANCE:g}). The champion stays. Was it made in another environment?"
         )
-    return difference
+    return served
 
 
-def _main(url: str, release_id: str) -> None:
-    files = artifacts.read_files(Store(url), release_id)
+def serve(store: Store, release_id: str) -> Served:
+    """Load a release in this process and measure it; `preflight` does so in a fresh one."""
+    begun = time.perf_counter()
+    files = artifacts.read_files(store, release_id)
     model = artifacts.from_files(release_id, files)
-    print(json.dumps({"difference": artifacts.compare_with_expected(model, files)}))
+    load_s = time.perf_counter() - begun
+    difference = artifacts.compare_with_expected(model, files)
+    return Served(
+        load_s=load_s,
+        latency_ms=min(_latency_ms(model) for _ in range(_N_ROUNDS)),
+        memory_mb=_peak_memory_mb(),
+        size_mb=sum(map(len, files.values())) / 1e6,
+        difference=difference,
+    )
+
+
+def _latency_ms(model: artifacts.StoredModel) -> float:
+    """Return the time within which 95 of 100 requests for one row are answered."""
+    took = []
+    for number in range(_N_REQUESTS):
+        row = model.smoke.slice(number % model.smoke.num_rows, 1)
+        begun = time.perf_counter()
+        model.predict(row, "one row")
+        took.append(time.perf_counter() - begun)
+    return float(np.percentile(took, 95)) * 1e3
+
+
+def _peak_memory_mb() -> float:
+    import resource  # absent on Windows, where nothing is served
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
 if __name__ == "__main__":
-    _main(*sys.argv[1:])
+    print(json.dumps(to_dict(serve(Store(sys.argv[1]), sys.argv[2]))))

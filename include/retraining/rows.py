@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 import pandas as pd
@@ -18,11 +18,11 @@ import pyarrow.compute as pc
 
 from retraining import chunks
 from retraining.errors import SourceError
-from retraining.records import N_BUCKETS, Window
+from retraining.joins import join
+from retraining.records import EPOCH, N_BUCKETS, Window
 from retraining.spec import FrozenSpec
 from retraining.spec.data import HASHED_HOLDOUT, HASHED_TIME, HASHED_TRAINING, OURS, ROW_ID, Data, Labels
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HASHED_TRAIN = Window(EPOCH, EPOCH + HASHED_TRAINING)
 HASHED_TEST = Window(HASHED_TRAIN.end, HASHED_TRAIN.end + HASHED_HOLDOUT)
 HASHED = Window(EPOCH, HASHED_TEST.end)
@@ -94,7 +94,7 @@ def join_labels(data: Data, labels: Labels, rows: pa.Table, found: pa.Table, as_
                 f"{where}: {name} holds {chunks.logical_type(theirs)} values, in the features "
                 f"{chunks.logical_type(ours)} values, so nothing would match. Cast it in the query."
             )
-    return chunks.with_types(own).join(chunks.with_types(found), keys=list(data.key), join_type="left outer")
+    return join(chunks.with_types(own), chunks.with_types(found), data.key, "left outer")
 
 
 def split(data: Data, rows: pa.Table, *, with_labels: bool) -> list[tuple[Literal["features", "labels"], pa.Table]]:

@@ -12,10 +12,11 @@ _INCLUDE = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Settings:
-    """The five addresses of an installation.
+    """The addresses of an installation.
 
     `home` holds the defaults of all others; `store` is an fsspec URL, `ledger` and `mlflow` are the URLs of a
-    SQLAlchemy database and an MLflow server (or database), `models` is the folder of YAML files.
+    SQLAlchemy database and an MLflow server (or database), `models` is the folder of YAML files. `lock` is the lock
+    file that the installed packages are compared with before a promotion; None when there is none.
     """
 
     home: Path
@@ -23,6 +24,7 @@ class Settings:
     ledger: str
     mlflow: str
     models: Path
+    lock: Path | None = None
 
     @property
     def mlflow_artifacts(self) -> str | None:
@@ -41,4 +43,11 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
         ledger=env.get("RETRAINING_LEDGER") or f"sqlite:///{home / 'ledger.db'}",
         mlflow=env.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}",
         models=Path(env.get("RETRAINING_MODELS") or root / "include" / "models").expanduser().absolute(),
+        lock=_lock(env.get("RETRAINING_LOCK"), root / "requirements.txt"),
     )
+
+
+def _lock(given: str | None, usual: Path) -> Path | None:
+    if given:
+        return Path(given).expanduser().absolute()
+    return usual if usual.is_file() else None

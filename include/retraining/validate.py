@@ -16,7 +16,7 @@ from retraining.records import Alert, CheckResult, Snapshot, Validation, digest_
 from retraining.spec import FrozenSpec
 from retraining.store import Store
 from retraining.validation import partitions, quarantine, schema, skew, windows
-from retraining.validation.profiles import Profile, combine
+from retraining.validation.profiles import combine
 from retraining.validation.report import render
 
 STAGE = "validation"
@@ -90,12 +90,6 @@ def check_skew(store: Store, ledger: Ledger, frozen: FrozenSpec, snapshot: Snaps
         ledger.add_alert(Alert(frozen.model, "skew", snapshot.as_of, text))
 
 
-def profile_of(store: Store, ledger: Ledger, frozen: FrozenSpec, snapshot: Snapshot) -> Profile:
-    """Return the profile of a snapshot's rows; only content that was never profiled is read."""
-    pairs = partitions.pairs_of(snapshot.features, snapshot.labels)
-    return combine(r.columns for r in partitions.results(store, ledger, frozen, pairs))
-
-
 def _validate(store: Store, ledger: Ledger, frozen: FrozenSpec, snapshot: Snapshot, *, whole: bool) -> Accepted:
     suite = suite_id(frozen)
     problems = schema.needed(frozen, snapshot)
@@ -106,7 +100,7 @@ def _validate(store: Store, ledger: Ledger, frozen: FrozenSpec, snapshot: Snapsh
         changes = list(schema.changes(frozen, results)) if whole else []
         lacking = bool(problems)  # without a column every check of it fails too; how it was lost says more
         problems += changes if lacking else [*changes, *(p for r in results for p in r.problems)]
-    if not problems or not any(p.check.startswith(("schema", "row count")) and p.blocks for p in problems):
+    if not any(p.check.startswith(("schema", "row count")) and p.blocks for p in problems):
         accepted, beyond = quarantine.accept(store, ledger, frozen, snapshot, results)
         problems += beyond
         columns, n_aside = combine(r.columns for r in results), sum(s.n_rows for s in accepted.set_aside)
@@ -124,8 +118,9 @@ def _validate(store: Store, ledger: Ledger, frozen: FrozenSpec, snapshot: Snapsh
     validation = Validation(
         snapshot.id, suite, n_checks, snapshot.n_rows, n_aside, accepted.id, ordered, f"{report_key}.html"
     )
-    store.write_json_once(f"{report_key}.json", to_dict(validation))
-    store.write_once(f"{report_key}.html", render(frozen, snapshot, accepted, validation, columns).encode())
+    if not store.exists(validation.report_key):
+        store.write_once(validation.report_key, render(frozen, snapshot, accepted, validation, columns).encode())
+    store.write_json_once(f"{report_key}.json", to_dict(validation))  # last: where it is, the page is too
     ledger.finish_many(frozen.model, STAGE, {digest_of(report_key): to_dict(validation)})
     if validation.blocking:
         ingest.distrust(ledger, snapshot, _broken_partitions(snapshot, validation))

@@ -12,7 +12,7 @@ from retraining.ledger import Ledger
 from retraining.records import digest_of
 from retraining.settings import Settings
 from retraining.sources import Places, Resolver, environment_resolver, open_labels, open_source
-from retraining.spec import FrozenSpec, find_models, freeze, load, thaw
+from retraining.spec import FrozenSpec, find_models, freeze, load, spec_key, thaw
 from retraining.store import Store
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Workspace:
 
     def freeze(self, frozen: FrozenSpec) -> str:
         """Keep a spec as it is; return its id."""
-        self.store.write_once(f"specs/{frozen.id}.json", freeze(frozen))
+        self.store.write_once(spec_key(frozen.id), freeze(frozen))
         return frozen.id
 
     def frozen(self, spec_id: str) -> FrozenSpec:
@@ -70,7 +70,7 @@ class Workspace:
         Damaged
             When it is missing, or is not what was frozen.
         """
-        key = f"specs/{spec_id}.json"
+        key = spec_key(spec_id)
         document = self.store.read_json(key)
         if digest_of(document) != spec_id:
             raise Damaged(f"store {self.store.url}: {key} was altered. Restore it from a backup of the store.")

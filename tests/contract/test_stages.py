@@ -20,7 +20,7 @@ from tests.contract.conftest import AS_OF, SCORED, STAGES, Loop
 from tests.support.tiny import NAME
 
 RECORDS = [
-    *[c for _, c in inspect.getmembers(records, dataclasses.is_dataclass) if c.__module__ == records.__name__],
+    *[c for _, c in inspect.getmembers(records, dataclasses.is_dataclass) if c.__module__.startswith(records.__name__)],
     artifacts.ModelCard,
     monitor.Calibration,
 ]

@@ -12,13 +12,15 @@ import pytest
 
 from retraining import artifacts, pipeline
 from retraining.admission import admit
-from retraining.records import Release, Verdict
+from retraining.records import Release, Served, Verdict
 from retraining.store import Store
 from retraining.workspace import Workspace
 from tests.support.tiny import N_DAYS, NAME, day, retrain, rows, rows_of, settings_in, tiny, write_csv
 
 FIRST, SECOND = day(40), day(48)
 """As-of times of the first champion (cut-off: day 39) and of a second retraining (holdout: days 40 to 46)."""
+
+_PREFLIGHTS = ("retraining.deploy.preflight", "retraining.release.preflight")
 
 States = Callable[[str, Path], Workspace]
 
@@ -32,10 +34,11 @@ class Released:
     release: Release
 
 
-def _quick(store: Store, release_id: str) -> float:
-    """Do what preflight does, in this process: a fresh one takes seconds."""
+def _quick(store: Store, release_id: str) -> Served:
+    """Check what preflight checks, in this process and without measuring: a fresh one takes seconds."""
     files = artifacts.read_files(store, release_id)
-    return artifacts.compare_with_expected(artifacts.from_files(release_id, files), files)
+    difference = artifacts.compare_with_expected(artifacts.from_files(release_id, files), files)
+    return Served(load_s=0.1, latency_ms=5.0, memory_mb=300.0, size_mb=0.1, difference=difference)
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +62,8 @@ def states(tmp_path_factory: pytest.TempPathFactory) -> States:
         result = retrain(workspace, FIRST)  # with a real preflight
         assert result.deployment is not None and result.deployment.outcome == "deployed", result.text
         keep("champion", workspace)
-        patch.setattr("retraining.deploy.preflight", _quick)
+        for place in _PREFLIGHTS:
+            patch.setattr(place, _quick)
         verdict, release = judge_and_release(workspace)
         keep("released", workspace)
         assert pipeline.deploy(workspace, verdict, release.id, by="gate").outcome == "deployed"
@@ -81,6 +85,7 @@ def judge_and_release(workspace: Workspace) -> tuple[Verdict, Release]:
     frozen = workspace.spec(NAME)
     admission = admit(workspace, frozen, as_of=SECOND, fallback=SECOND, trigger="person", reason="", dry_run=False)
     ingested = pipeline.ingest_for_training(workspace, admission)
+    ingested = pipeline.validate_for_training(workspace, admission, ingested).ingested
     trained = pipeline.train(workspace, admission, ingested)
     verdict = pipeline.gate(workspace, admission, pipeline.evaluate(workspace, admission, ingested, trained))
     return verdict, pipeline.release(workspace, admission, ingested, trained, verdict)
@@ -126,4 +131,5 @@ def two_champions(states: States, tmp_path: Path) -> Workspace:
 @pytest.fixture
 def quick_preflight(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run preflight's check in this process."""
-    monkeypatch.setattr("retraining.deploy.preflight", _quick)
+    for place in _PREFLIGHTS:
+        monkeypatch.setattr(place, _quick)

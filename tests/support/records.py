@@ -7,11 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 from retraining.records import (
+    CalibrationResult,
     Champion,
     Change,
     ColumnDrift,
     Estimate,
     Evaluation,
+    Evidence,
     Measurement,
     Request,
     TriggerDecision,
@@ -56,13 +58,18 @@ def evaluation(**changes: Any) -> Evaluation:
         over_baseline=estimate(0.2, 0.4),
         over_champion=estimate(0.05, 0.15),
         leaked_rows=0,
+        slices=(),
+        calibration=CalibrationResult(0.02, 0.03, estimate(-0.01, 0.03)),
+        cases=(),
+        validated=Evidence(True, "12 checks passed, 0 rows set aside"),
+        locked=Evidence(True, "every package is as requirements.txt says"),
     )
     return dataclasses.replace(base, **changes)
 
 
 def verdict(identity: str = "v1", **changes: Any) -> Verdict:
     """Return a promotion."""
-    base = Verdict(identity, "tiny", "promote", ("better",), (), evaluation(), dry_run=False)
+    base = Verdict(identity, "tiny", "promote", ("better",), (), evaluation(), dry_run=False, checklist=())
     return dataclasses.replace(base, **changes)
 
 

@@ -140,6 +140,7 @@ def settings_in(folder: Path) -> Settings:
         ledger=f"sqlite:///{home / 'ledger.db'}",
         mlflow=f"sqlite:///{home / 'mlflow.db'}",
         models=folder / "models",
+        lock=Path(__file__).resolve().parents[2] / "requirements.txt",
     )
 
 

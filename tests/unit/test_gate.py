@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from retraining.gate import Policy, decide, make_verdict
 from retraining.records import Estimate
+from retraining.spec.gate import Budgets, Calibration
 from tests.support.records import estimate, evaluation
 from tests.support.tiny import day
 
@@ -22,6 +23,10 @@ POLICY = Policy(
     holdout=timedelta(days=7),
     label_delay=timedelta(days=1),
     partition=timedelta(days=1),
+    max_flips=0.1,
+    calibration=Calibration(),
+    budgets=Budgets(),
+    environment="locked",
 )
 FIRST: dict[str, Any] = {
     "rule": "first",

@@ -15,7 +15,7 @@ from sqlalchemy import create_engine
 from retraining.errors import RequestError, Unavailable
 from retraining.ledger import Ledger
 from retraining.ledger.tables import metadata
-from retraining.records import Alert, Chunk, Deployment, PredictionSet, Release, Window
+from retraining.records import Alert, Chunk, Deployment, PredictionSet, Release, Served, Window
 from tests.support.records import champion, decision, evaluation, measurement, request, verdict
 from tests.support.tiny import day
 
@@ -118,7 +118,9 @@ def test_the_first_record_stays(ledger: Ledger) -> None:
     ledger.add_outcome("v1", dataclasses.replace(DONE, outcome="superseded"))
     assert ledger.outcome("v1") == DONE
 
-    release = Release("release", "tiny", "v1", "snapshot", day(39), "run", 0.0, 10)
+    release = Release(
+        "release", "tiny", "v1", "snapshot", day(39), "run", 0.0, 10, Served(0.1, 5.0, 300.0, 0.1, 0.0), ()
+    )
     assert ledger.add_release(release) == release
     assert ledger.add_release(dataclasses.replace(release, id="other")) == release
 

@@ -55,11 +55,11 @@ def test_a_verdict_says_it() -> None:
     unsure = evaluation(rule="replace", over_champion=Estimate(0.02, 0.02, -0.02, 0.06))
     said = decide(unsure, POLICY).would_change[-1]
     assert said == (
-        "or a run as of 2024-03-09 00:00 UTC or later with gate.holdout: 28d: about 4,000 rows in 112 blocks that "
-        "nobody judged before, if the gain stays"
+        "a gain of at least +0.0400 on these rows; or a run as of 2024-03-09 00:00 UTC or later with gate.holdout: "
+        "28d: about 4,000 rows in 112 blocks that nobody judged before, if the gain stays"
     )
     timeless = decide(dataclasses.replace(unsure, time_ordered=False), POLICY).would_change[-1]
-    assert timeless.startswith("or about 4,000 rows in 112 blocks")
+    assert "; or about 4,000 rows in 112 blocks" in timeless
     for gain, why in ((0.0, "the gain itself is too small"), (1e-6, "more than a year")):
         hopeless = dataclasses.replace(unsure, over_champion=Estimate(gain, 0.02, -0.04, 0.04))
         assert why in decide(hopeless, POLICY).would_change[-1]

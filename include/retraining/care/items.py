@@ -14,9 +14,11 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from retraining import chunks, ingest
+from retraining.ingest import snapshot_key
 from retraining.ledger import Ledger
 from retraining.ledger.upkeep import EVERY_MODEL, FREED
 from retraining.records import Release, Snapshot, Trained, Verdict, digest_of, from_dict, short
+from retraining.spec import spec_key
 from retraining.store import Entry, Store
 
 PREFIXES = ("chunks/", "snapshots/", "specs/", "releases/", "predictions/", "reports/", "quarantine/")
@@ -35,16 +37,6 @@ class Broken:
     """A manifest that cannot be used, and why."""
 
     problem: str
-
-
-def snapshot_key(identity: str) -> str:
-    """Return the store key of a manifest."""
-    return f"snapshots/{identity}.json"
-
-
-def spec_key(identity: str) -> str:
-    """Return the store key of a frozen spec."""
-    return f"specs/{identity}.json"
 
 
 def release_key(identity: str) -> str:

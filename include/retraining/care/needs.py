@@ -16,12 +16,12 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from retraining import chunks
-from retraining.care.items import ModelRecords, release_key, snapshot_key, spec_key
+from retraining.care.items import ModelRecords, release_key
 from retraining.errors import Damaged, RetrainingError
-from retraining.ingest import Reader
+from retraining.ingest import Reader, snapshot_key
 from retraining.ledger.upkeep import StoredReading
 from retraining.records import Champion, Chunk, PredictionSet, Snapshot, Verdict, Window
-from retraining.spec import FrozenSpec, find_models, load
+from retraining.spec import FrozenSpec, find_models, load, spec_key
 from retraining.spec.model import Monitor, Retention
 from retraining.windows import floor, nominal
 from retraining.workspace import Workspace

@@ -16,6 +16,7 @@ from retraining import chunks
 from retraining.care import items, needs
 from retraining.care.items import Broken
 from retraining.care.needs import Policy
+from retraining.ingest import snapshot_key
 from retraining.ledger import Ledger
 from retraining.ledger.upkeep import EVERY_MODEL, FREED, StoredReading
 from retraining.readings import in_force
@@ -193,7 +194,7 @@ def _why(entry: Entry, kept: set[str], found: Mapping[str, Policy], oldest: date
         return "nothing needs it"
     monitor, validation = _MONITOR_REPORT.match(key), _VALIDATION_REPORT.match(key)
     if validation:
-        needed = items.snapshot_key(validation["snapshot"]) in kept
+        needed = snapshot_key(validation["snapshot"]) in kept
         return None if needed else "its snapshot goes"
     policy = next((found[part] for part in key.split("/") if part in found), None)
     horizon = policy.horizon if policy else oldest

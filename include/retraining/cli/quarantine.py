@@ -9,6 +9,7 @@ import typer
 from retraining.cli.common import Json, Model, Reason, person, workspace
 from retraining.cli.output import console, print_json, print_table
 from retraining.records import to_dict
+from retraining.spec.data import FAILED_CHECKS
 from retraining.validation import quarantine
 from retraining.windows import parse_time
 
@@ -49,7 +50,7 @@ def show(
     if json:
         print_json({"entry": to_dict(entry), "rows": rows.to_pylist()})
         return
-    names = [quarantine.FAILED_CHECKS, *(n for n in rows.column_names if n != quarantine.FAILED_CHECKS)]
+    names = [FAILED_CHECKS, *(n for n in rows.column_names if n != FAILED_CHECKS)]
     title = f"{model}, {entry.partition:%Y-%m-%d %H:%M}: {entry.n_rows} rows, {entry.state}"
     print_table(title, names, ([row[name] for name in names] for row in rows.to_pylist()))
     if entry.n_rows > limit:

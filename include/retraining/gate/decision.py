@@ -3,63 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from retraining.gate.settling import settle
-from retraining.records import Decision, Estimate, Evaluation, Verdict, digest_of
-from retraining.spec import Spec
-from retraining.windows import format_duration, nominal
-
-_SAME = "the candidate predicts exactly as the champion does"
-"""The usual case of a refresh one holdout after the champion: same recipe, same training rows."""
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What the YAML's gate group asks for; `margin` is in the metric's unit."""
-
-    margin: float
-    min_rows: int
-    min_blocks: int
-    holdout: timedelta
-    label_delay: timedelta
-    partition: timedelta
-
-    @classmethod
-    def of(cls, spec: Spec) -> Policy:
-        """Take the policy from a spec."""
-        data, gate = spec.data, spec.gate
-        return cls(gate.margin, gate.min_rows, gate.min_blocks, gate.holdout, data.label_delay, nominal(data.partition))
+from retraining.gate.checklist import checklist
+from retraining.gate.policy import Policy
+from retraining.records import Decision, Evaluation, Item, Verdict, digest_of
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """A decision, why, and what would have to be different for another one."""
+    """A decision, why, what would have to change for another one, and the checklist if it came to one."""
 
     decision: Decision
     reasons: tuple[str, ...]
     would_change: tuple[str, ...] = ()
+    checklist: tuple[Item, ...] = ()
 
 
 def decide(evaluation: Evaluation, policy: Policy) -> Judgement:
-    """Decide whether the candidate may replace the champion.
+    """Decide whether the candidate may replace the champion: every item of the checklist must let it.
 
-    `refresh` must be not worse by the margin, `replace` must be better; both at the evaluation's one-sided
-    confidence. The trivial baseline must be beaten in either case. Whatever is missing blocks.
+    A candidate that cannot be compared at all (too few rows, nothing new, an older run) is told so without a list.
+    Whatever is missing blocks.
     """
-    return (
-        _cannot_be_compared(evaluation, policy)
-        or _not_better_than_baseline(evaluation)
-        or _against_champion(evaluation, policy)
-    )
+    return _cannot_be_compared(evaluation, policy) or _by_checklist(checklist(evaluation, policy))
 
 
 def make_verdict(evaluation: Evaluation, policy: Policy, *, dry_run: bool) -> Verdict:
     """Decide, and bind the decision to everything it was based on."""
-    judgement = decide(evaluation, policy)
-    identity = verdict_id(evaluation, judgement.decision, dry_run=dry_run)
+    found = decide(evaluation, policy)
     return Verdict(
-        identity, evaluation.model, judgement.decision, judgement.reasons, judgement.would_change, evaluation, dry_run
+        id=verdict_id(evaluation, found.decision, dry_run=dry_run),
+        model=evaluation.model,
+        decision=found.decision,
+        reasons=found.reasons,
+        would_change=found.would_change,
+        evaluation=evaluation,
+        dry_run=dry_run,
+        checklist=found.checklist,
     )
 
 
@@ -77,6 +58,17 @@ def earliest_as_of(evaluation: Evaluation, policy: Policy) -> datetime:
     """Return the first as-of time at which a whole holdout is newer than the champion and mature."""
     base = evaluation.champion_cutoff or evaluation.window.start
     return base + policy.holdout + policy.label_delay
+
+
+def _by_checklist(items: tuple[Item, ...]) -> Judgement:
+    blocking = [item for item in items if item.outcome == "block"]
+    warnings = tuple(item.sentence for item in items if item.outcome == "warn")
+    if not blocking:
+        said = tuple(i.sentence for i in items if i.outcome == "pass" and i.name in ("baseline", "champion"))
+        return Judgement("promote", (said[0], *warnings, *said[1:]), (), items)
+    decision: Decision = "inconclusive" if all(item.undecided for item in blocking) else "reject"
+    remedies = tuple(item.remedy for item in blocking if item.remedy)
+    return Judgement(decision, tuple(item.sentence for item in blocking), remedies, items)
 
 
 def _cannot_be_compared(e: Evaluation, policy: Policy) -> Judgement | None:
@@ -118,73 +110,6 @@ def _cannot_be_compared(e: Evaluation, policy: Policy) -> Judgement | None:
     if e.candidate is None or e.over_baseline is None or (e.champion_release_id and e.over_champion is None):
         return Judgement("reject", (f"{e.metric} could not be computed on the holdout; what is missing blocks",))
     return None
-
-
-def _not_better_than_baseline(e: Evaluation) -> Judgement | None:
-    over = e.over_baseline
-    if over is None:
-        return Judgement("reject", ("there is no comparison with the trivial baseline; what is missing blocks",))
-    if over.lower > 0:
-        return None
-    return Judgement(
-        "reject",
-        (
-            f"not better than a model without features: {e.metric} {e.candidate:.4f} against {e.baseline:.4f}, "
-            f"lower bound of the gain {over.lower:+.4f}",
-        ),
-        ("features that say something about the target, or more rows",),
-    )
-
-
-def _against_champion(e: Evaluation, policy: Policy) -> Judgement:
-    beats = f"beats the trivial baseline: {e.metric} {e.candidate:.4f} against {e.baseline:.4f}{_order(e)}"
-    if e.over_champion is None:
-        return Judgement("promote", (beats, "there is no champion yet"))
-    over, figures = e.over_champion, _figures(e, e.over_champion)
-    bar = -policy.margin if e.rule == "refresh" else 0.0
-    if over.lower > bar:
-        claim = f"not worse by {policy.margin:g}" if e.rule == "refresh" else "better"
-        same = (_SAME,) if over.value == over.standard_error == 0 else ()
-        return Judgement("promote", (beats, *same, f"{e.rule}: {claim} at {_confidence(e)}: {figures}"))
-    hopeless = over.upper < (0.0 if e.rule == "refresh" else policy.margin)
-    if hopeless:
-        what = "worse than the champion" if over.upper < 0 else f"not better by as much as {policy.margin:g}"
-        return Judgement("reject", (f"{e.rule}: {what}: {figures}",), (_needed(over, bar),))
-    reason = f"{e.rule}: the holdout cannot tell: {figures}; the lower bound must be above {bar:+.4f}"
-    return Judgement("inconclusive", (reason,), (_needed(over, bar), _more_rows(e, policy, over, bar)))
-
-
-def _figures(e: Evaluation, over: Estimate) -> str:
-    wear = f", widened for {e.looks} earlier looks" if e.looks else ""
-    return (
-        f"{e.metric} {e.candidate:.4f} against {e.champion:.4f}, gain {over.value:+.4f} "
-        f"({over.lower:+.4f} to {over.upper:+.4f}, {e.n_rows:,} rows, {e.n_blocks} blocks{wear})"
-    )
-
-
-def _needed(over: Estimate, bar: float) -> str:
-    return f"a gain of at least {bar + over.value - over.lower:+.4f} on these rows"
-
-
-def _more_rows(e: Evaluation, policy: Policy, over: Estimate, bar: float) -> str:
-    if not over.value > bar:
-        return "more rows alone will not do: the gain itself is too small"
-    found = settle(e, over, bar, policy.holdout, policy.label_delay, policy.partition)
-    if found is None:
-        return "more rows alone will not do: it would take more than a year of them"
-    rows = f"about {found.n_rows:,} rows in {found.n_blocks} blocks that nobody judged before, if the gain stays"
-    if not e.time_ordered:
-        return f"or {rows}"
-    longer = f" with gate.holdout: {format_duration(found.holdout)}" if found.holdout > policy.holdout else ""
-    return f"or a run as of {found.as_of:%Y-%m-%d %H:%M} UTC or later{longer}: {rows}"
-
-
-def _confidence(e: Evaluation) -> str:
-    return f"{e.confidence:.0%} confidence"
-
-
-def _order(e: Evaluation) -> str:
-    return "" if e.time_ordered else " (on a keyed-hash holdout: not time-ordered)"
 
 
 def _day(time: datetime) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,7 +32,7 @@ class StoredReading:
     chunks: tuple[Chunk, ...]
 
 
-class Upkeep:
+class Upkeep(ABC):
     """Whole tables, for those who look after the store. A mixin: `Ledger` brings the connection."""
 
     def known_models(self) -> list[str]:
@@ -49,8 +50,7 @@ class Upkeep:
 
     def recorded(self, cls: type[R], model: str, stage: str) -> dict[str, R]:
         """Return all results of a stage by their keys, oldest first."""
-        query = select(t.work.c.key, t.work.c.body).where(t.work.c.model == model, t.work.c.stage == stage)
-        return {row.key: from_dict(cls, row.body) for row in self._all(query.order_by(t.work.c.row))}
+        return {key: from_dict(cls, body) for key, body in self.finished_all(model, stage).items()}
 
     def every_reading(self) -> list[StoredReading]:
         """Return all readings of all sources, by source, partition and as-of time."""
@@ -71,8 +71,14 @@ class Upkeep:
         found = [bodies.get(digest_of(s.key)) for s in sets]
         return self.present([from_dict(PredictionSet, b) if b else s for s, b in zip(sets, found, strict=True)])
 
+    @abstractmethod
     def finished_keys(self, model: str, stage: str, keys: Sequence[str]) -> dict[str, Any]:
-        raise NotImplementedError
+        """Return the recorded results among the keys, as JSON values."""
 
+    @abstractmethod
+    def finished_all(self, model: str, stage: str) -> dict[str, Any]:
+        """Return all recorded results of a stage, as JSON values by key, in the order they were recorded."""
+
+    @abstractmethod
     def _all(self, query: Select[Any]) -> Sequence[Any]:
-        raise NotImplementedError
+        """Return the rows a query finds."""

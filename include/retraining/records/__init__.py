@@ -9,7 +9,17 @@ from retraining.records.base import (
     short,
     to_dict,
 )
+from retraining.records.checklist import (
+    CalibrationResult,
+    CaseResult,
+    Estimate,
+    Evidence,
+    Item,
+    Served,
+    SliceResult,
+)
 from retraining.records.data import (
+    EPOCH,
     N_BUCKETS,
     CheckResult,
     Chunk,
@@ -28,7 +38,6 @@ from retraining.records.judging import (
     Champion,
     Decision,
     Deployment,
-    Estimate,
     Evaluation,
     Release,
     Reproduction,
@@ -47,10 +56,13 @@ from retraining.records.watching import (
 )
 
 __all__ = [
+    "EPOCH",
     "N_BUCKETS",
     "Admission",
     "Alert",
+    "CalibrationResult",
     "CandidateScore",
+    "CaseResult",
     "Champion",
     "Change",
     "CheckResult",
@@ -62,13 +74,17 @@ __all__ = [
     "Deployment",
     "Estimate",
     "Evaluation",
+    "Evidence",
     "Ingested",
+    "Item",
     "Measurement",
     "PredictionSet",
     "Release",
     "Reproduction",
     "Request",
+    "Served",
     "SetAside",
+    "SliceResult",
     "Snapshot",
     "Trained",
     "TriggerDecision",

@@ -8,13 +8,13 @@ from typing import Literal
 
 from retraining.records.base import short
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 N_BUCKETS = 100
 """Rows without a time are spread over the first hundred days of 1970 by a keyed hash; see `rows`."""
 
 
 def _is_bucket(time: datetime) -> bool:
-    return _EPOCH <= time <= _EPOCH + timedelta(days=N_BUCKETS)
+    return EPOCH <= time <= EPOCH + timedelta(days=N_BUCKETS)
 
 
 def shown_day(time: datetime) -> str:
@@ -23,7 +23,7 @@ def shown_day(time: datetime) -> str:
     >>> shown_day(datetime(2026, 5, 4, tzinfo=UTC)), shown_day(datetime(1970, 3, 22, tzinfo=UTC))
     ('2026-05-04', 'hash bucket 80 of 100')
     """
-    return f"hash bucket {(time - _EPOCH).days} of {N_BUCKETS}" if _is_bucket(time) else f"{time:%Y-%m-%d}"
+    return f"hash bucket {(time - EPOCH).days} of {N_BUCKETS}" if _is_bucket(time) else f"{time:%Y-%m-%d}"
 
 
 @dataclass(frozen=True, order=True)
@@ -35,7 +35,7 @@ class Window:
 
     def __str__(self) -> str:
         if _is_bucket(self.end):
-            return f"hash buckets {(self.start - _EPOCH).days} to {(self.end - _EPOCH).days} of {N_BUCKETS}"
+            return f"hash buckets {(self.start - EPOCH).days} to {(self.end - EPOCH).days} of {N_BUCKETS}"
         return f"{self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC".replace(" 00:00", "")
 
     def overlaps(self, other: Window) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from retraining.records.checklist import CalibrationResult, CaseResult, Estimate, Evidence, Item, Served, SliceResult
 from retraining.records.data import Window
 
 
@@ -55,18 +56,11 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A metric on the holdout with its two-sided interval; `sides` are the one-sided bounds decisions use."""
-
-    value: float
-    standard_error: float
-    lower: float
-    upper: float
-
-
-@dataclass(frozen=True)
 class Evaluation:
-    """Candidate, champion and trivial baseline on the same holdout rows; a positive difference is a gain."""
+    """Candidate, champion and trivial baseline on the same holdout rows; a positive difference is a gain.
+
+    What could not be evaluated is None; None blocks.
+    """
 
     model: str
     recipe_id: str
@@ -95,6 +89,11 @@ class Evaluation:
     over_baseline: Estimate | None
     over_champion: Estimate | None
     leaked_rows: int
+    slices: tuple[SliceResult, ...]
+    calibration: CalibrationResult | None
+    cases: tuple[CaseResult, ...]
+    validated: Evidence | None
+    locked: Evidence | None
 
 
 Decision = Literal["promote", "reject", "inconclusive", "superseded", "nothing_new"]
@@ -111,11 +110,12 @@ class Verdict:
     would_change: tuple[str, ...]
     evaluation: Evaluation
     dry_run: bool
+    checklist: tuple[Item, ...]
 
 
 @dataclass(frozen=True)
 class Release:
-    """A refitted recipe, checked and bound to the verdict that allowed it."""
+    """A refitted recipe, bound to the verdict that allowed it, with its own part of the checklist."""
 
     id: str
     model: str
@@ -125,6 +125,13 @@ class Release:
     run_id: str
     flip_share: float | None
     n_rows: int
+    served: Served
+    checklist: tuple[Item, ...]
+
+    @property
+    def blocking(self) -> tuple[Item, ...]:
+        """The items that keep the release from being deployed."""
+        return tuple(item for item in self.checklist if item.outcome == "block")
 
 
 @dataclass(frozen=True)
@@ -149,10 +156,11 @@ class Champion:
 
 @dataclass(frozen=True)
 class Deployment:
-    """What became of a promote verdict: `deployed`, `superseded` by another run, or `waiting` for a person."""
+    """What became of a promote verdict: `deployed`, `superseded` by another run, `waiting` for a person, or `refused`
+    because its release failed the checklist."""
 
     model: str
-    outcome: Literal["deployed", "superseded", "waiting"]
+    outcome: Literal["deployed", "superseded", "waiting", "refused"]
     sequence: int | None
     version: int | None
     detail: str

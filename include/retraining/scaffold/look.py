@@ -23,6 +23,7 @@ from retraining.rows import PANDAS_INDEX
 from retraining.scaffold.telling import told
 from retraining.scaffold.timeline import Timeline
 from retraining.sources import Places
+from retraining.sources.base import quoted_name
 from retraining.sources.files import FileSource
 
 Kind = Literal["number", "boolean", "string", "timestamp", "null", "other"]
@@ -119,8 +120,8 @@ def look(url: str, models: Path) -> Table:
 
 def n_not_unique(table: Table, names: tuple[str, ...], models: Path) -> int:
     """Return how many rows of the whole table share their values of some columns with another row, or lack one."""
-    listed = ", ".join(_quoted(n) for n in names)
-    missing = " or ".join(f"{_quoted(n)} is null" for n in names)
+    listed = ", ".join(quoted_name(n) for n in names)
+    missing = " or ".join(f"{quoted_name(n)} is null" for n in names)
     sql = (
         f"select coalesce(sum(n) filter (n > 1 or missing), 0)::bigint as n from (select count(*) as n, "  # noqa: S608 - quoted names
         f"bool_or({missing}) as missing from data group by {listed})"
@@ -130,9 +131,9 @@ def n_not_unique(table: Table, names: tuple[str, ...], models: Path) -> int:
 
 def timeline(table: Table, time: str, target: str, classes: tuple[Any, ...], models: Path) -> Timeline:
     """Return the rows of the whole table by hour."""
-    value = f"{_quoted(target)}" if classes else f"case when {_has_value(table, target)} then 1 end"
+    value = f"{quoted_name(target)}" if classes else f"case when {_has_value(table, target)} then 1 end"
     sql = (
-        f"select date_trunc('hour', {_quoted(time)}::timestamptz::timestamp) as hour, {value} as label, "  # noqa: S608 - quoted names
+        f"select date_trunc('hour', {quoted_name(time)}::timestamptz::timestamp) as hour, {value} as label, "  # noqa: S608 - quoted names
         "count(*)::bigint as n from data group by all order by 1"
     )
     found = _Asked(table.url, table.nulls, models).ask(sql)
@@ -165,7 +166,7 @@ def _summary(schema: pa.Schema) -> str:
     """Count and measure every column of the whole table in one query."""
     parts = ["count(*)::bigint as n_rows"]
     for index, field in enumerate(schema):
-        name = _quoted(field.name)
+        name = quoted_name(field.name)
         floating = pa.types.is_floating(field.type)
         there = f"{name} is not null and not isnan({name})" if floating else f"{name} is not null"
         parts.append(f"count(*) filter ({there})::bigint as n_{index}")
@@ -226,7 +227,7 @@ def _null_texts(sample: pa.Table) -> tuple[str, ...]:
     found: set[str] = set()
     with duckdb.connect() as connection:
         connection.register("sample", sample)
-        for name in map(_quoted, texts):
+        for name in map(quoted_name, texts):
             some, *rest = connection.execute(
                 f"select list(distinct {name}) filter ({name} in $nulls), "  # noqa: S608 - quoted names
                 f"count(*) filter ({name} not in $nulls), "
@@ -241,16 +242,12 @@ def _null_texts(sample: pa.Table) -> tuple[str, ...]:
 
 def _has_value(table: Table, name: str) -> str:
     floating = pa.types.is_floating(table.sample.schema.field(name).type)
-    there = f"{_quoted(name)} is not null"
-    return f"{there} and not isnan({_quoted(name)})" if floating else there
+    there = f"{quoted_name(name)} is not null"
+    return f"{there} and not isnan({quoted_name(name)})" if floating else there
 
 
 def _is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def shown_columns(table: Table) -> str:

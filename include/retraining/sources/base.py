@@ -50,6 +50,15 @@ def environment_resolver(name: str) -> str:
     return url
 
 
+def quoted_name(name: str) -> str:
+    """Quote the name of a table or column for SQL; a text is quoted in another way.
+
+    >>> quoted_name('5" disk')
+    '"5"" disk"'
+    """
+    return '"' + name.replace('"', '""') + '"'
+
+
 def bind(sql: str, marker: str) -> str:
     """Rewrite `:start` and `:end` for a driver's own parameter style, leaving casts such as `x::int` alone.
 

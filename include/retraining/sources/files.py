@@ -17,7 +17,7 @@ import pyarrow as pa
 from retraining.errors import SourceError, Unavailable, shown
 from retraining.records import Window
 from retraining.sources import csvs, remote
-from retraining.sources.base import Places, bind, parameters_of
+from retraining.sources.base import Places, bind, parameters_of, quoted_name
 
 _PACKAGE = "package://"
 _WITH_OFFSET = r":\d{2}.*([Zz]|UTC|GMT|[+-]\d{2}(:?\d{2})?)\s*$"
@@ -42,9 +42,8 @@ class FileSource:
 
     def __init__(self, files: Mapping[str, str], sql: str | None, nulls: tuple[str, ...], places: Places) -> None:
         self._files, self._nulls, self._places = dict(files), nulls, places
-        name = next(iter(files)).replace('"', '""')
         self._whole = sql is None
-        self._sql = f'select * from "{name}"' if sql is None else sql  # noqa: S608 - it is quoted
+        self._sql = f"select * from {quoted_name(next(iter(files)))}" if sql is None else sql  # noqa: S608 - it is quoted
 
     def read(self, window: Window) -> pa.Table:
         """Return the rows of a window.
@@ -106,15 +105,14 @@ class FileSource:
         if suffix is None:
             raise SourceError(f"source {url}: is not .csv, .parquet, .json or .jsonl. Convert it or use a connection.")
         options = self._csv_options() if suffix == ".csv" else ""
-        identifier = name.replace('"', '""')
+        view = quoted_name(name)
         try:
-            connection.execute(
-                f'create view "{identifier}" as select * from {_READERS[suffix]}({_quoted(path)}{options})'  # noqa: S608 - both are quoted
-            )
-            columns = connection.sql(f'select * from "{identifier}"').columns  # noqa: S608 - quoted
-            fault = _fault(connection, path, suffix) if csvs.looks_wrong(columns) else None
+            rows = f"{_READERS[suffix]}({_quoted_text(path)}{options})"
+            bound = connection.sql(f"select * from {rows}")  # noqa: S608 - quoted; binding reads a CSV to guess its types
+            connection.execute(f"create view {view} as select *{_without_nanoseconds(bound)} from {rows}")  # noqa: S608 - as above
+            fault = _fault(connection, path, suffix) if csvs.looks_wrong(bound.columns) else None
             if suffix == ".csv" and fault is None:
-                fault = self._mixed_times(connection, identifier, path)
+                fault = self._mixed_times(connection, bound, path)
         except duckdb.Error as error:
             fault = csvs.first_fault(path) if suffix == ".csv" else None
             cause = f"{fault or _first_line(error)}"
@@ -122,15 +120,16 @@ class FileSource:
         if fault is not None:
             raise SourceError(f"source {url}: cannot be read: {fault}.")
 
-    def _mixed_times(self, connection: duckdb.DuckDBPyConnection, identifier: str, path: str) -> str | None:
+    def _mixed_times(
+        self, connection: duckdb.DuckDBPyConnection, bound: duckdb.DuckDBPyRelation, path: str
+    ) -> str | None:
         """Say which column has times with an offset beside times without one: DuckDB takes the latter for UTC."""
-        view = connection.sql(f'select * from "{identifier}"')  # noqa: S608 - quoted
-        kinds = zip(view.columns, view.types, strict=True)
+        kinds = zip(bound.columns, bound.types, strict=True)
         for name in (name for name, kind in kinds if str(kind) == "TIMESTAMP WITH TIME ZONE"):
-            column = '"' + name.replace('"', '""') + '"'
+            column = quoted_name(name)
             found = connection.execute(
                 f"select min({column}) filter (not zoned), bool_or(zoned) from (select {column}, "  # noqa: S608 - both are quoted
-                f"regexp_matches({column}, ?) as zoned from read_csv({_quoted(path)}{self._csv_options()}, "
+                f"regexp_matches({column}, ?) as zoned from read_csv({_quoted_text(path)}{self._csv_options()}, "
                 f"all_varchar = true) where {column} is not null)",
                 [_WITH_OFFSET],
             ).fetchall()[0]
@@ -158,8 +157,8 @@ class FileSource:
             parquet = Path(folder) / "converted.parquet"
             try:
                 connection.execute(
-                    f"copy (select * from read_csv({_quoted(str(csv))}{self._csv_options()})) "  # noqa: S608 - both are quoted
-                    f"to {_quoted(str(parquet))} (format parquet)"
+                    f"copy (select * from read_csv({_quoted_text(str(csv))}{self._csv_options()})) "  # noqa: S608 - both are quoted
+                    f"to {_quoted_text(str(parquet))} (format parquet)"
                 )
             except duckdb.Error as error:
                 cause = csvs.first_fault(str(csv)) or _first_line(error)
@@ -168,7 +167,7 @@ class FileSource:
         return target
 
     def _csv_options(self) -> str:
-        texts = ", ".join(_quoted(n) for n in ("", *self._nulls))
+        texts = ", ".join(_quoted_text(n) for n in ("", *self._nulls))
         # What is not said is guessed, and a guess that skips lines or takes a quote for text hides a broken file.
         fixed = "quote='\"', escape='\"', comment='', skip=0"
         return f", header=true, nullstr=[{texts}], sample_size=-1, {fixed}"
@@ -187,7 +186,7 @@ def _fault(connection: duckdb.DuckDBPyConnection, path: str, suffix: str) -> str
         return csvs.first_fault(path)
     if suffix != ".parquet":
         return None
-    found = connection.execute(f"select file_name, name from parquet_schema({_quoted(path)})").fetchall()  # noqa: S608 - quoted
+    found = connection.execute(f"select file_name, name from parquet_schema({_quoted_text(path)})").fetchall()  # noqa: S608 - quoted
     first = [name for file, name in found if file == found[0][0]]
     return csvs.doubled(first[1:])  # the first one is the schema itself
 
@@ -208,7 +207,16 @@ def _in_package(url: str) -> Path:
     return path
 
 
-def _quoted(text: str) -> str:
+def _without_nanoseconds(bound: duckdb.DuckDBPyRelation) -> str:
+    """Return the clause that reads times in microseconds: DuckDB compares nanoseconds, which pandas writes, with no
+    other time, so that a query's bounds would be refused."""
+    kinds = {"TIMESTAMP_NS": "timestamp", "TIMESTAMPTZ_NS": "timestamptz"}
+    names = [(quoted_name(n), str(t)) for n, t in zip(bound.columns, bound.types, strict=True)]
+    casts = [f"{name}::{kinds[kind]} as {name}" for name, kind in names if kind in kinds]
+    return f" replace ({', '.join(casts)})" if casts else ""
+
+
+def _quoted_text(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 

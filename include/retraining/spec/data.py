@@ -9,14 +9,17 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
+from retraining.records import N_BUCKETS
 from retraining.spec.base import Duration, Group
 from retraining.windows import Partition
 
 ROW_ID, HASHED_TIME = "row_id", "hashed_time"
 """Columns that ingest adds where the YAML names no key and no time column."""
-OURS = ("__partition__", "__row__", "failed_checks")
+FAILED_CHECKS = "failed_checks"
+OURS = ("__partition__", "__row__", FAILED_CHECKS)
 """Columns that validation adds to rows."""
-HASHED_TRAINING, HASHED_HOLDOUT = timedelta(days=80), timedelta(days=20)
+HASHED_HOLDOUT = timedelta(days=N_BUCKETS) / 5
+HASHED_TRAINING = timedelta(days=N_BUCKETS) - HASHED_HOLDOUT
 """Rows without a time are spread over a hundred days by a keyed hash; the last fifth of them is the holdout."""
 HASHED_BLOCK = timedelta(hours=12)
 """Forty blocks in the holdout: of a table of some hundred rows, by far more than twenty of them hold a row."""

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from retraining.errors import SHOWN_ITEMS, SpecError
 from retraining.records import digest_of
+from retraining.spec.cases import CASES, Case
 from retraining.spec.data import Source
 from retraining.spec.model import Spec
 
@@ -30,7 +31,7 @@ class FrozenSpec:
     model: str
     spec: Spec
     files: Mapping[str, str]
-    """The SQL and Python beside the YAML, by file name."""
+    """The SQL, Python and behavioural cases beside the YAML, by file name."""
     text: str = field(default="", compare=False, repr=False)
     """The YAML as it was typed, for people; empty where a spec comes back from the store."""
 
@@ -49,7 +50,20 @@ class FrozenSpec:
         data = {k: v for k, v in resolved["data"].items() if k not in ("source", "labels", "columns")}
         sources = {name: without_documentation(resolved["data"][name]) for name in ("source", "labels")}
         learnt = {key: resolved[key] for key in ("features", "training")}
-        return digest_of({"files": dict(self.files), "data": data, **sources, **learnt})
+        files = {name: text for name, text in self.files.items() if name != self.spec.gate.cases}
+        return digest_of({"files": files, "data": data, **sources, **learnt})
+
+    @cached_property
+    def cases(self) -> tuple[Case, ...]:
+        """The behavioural cases that every release must meet.
+
+        Raises
+        ------
+        SpecError
+            When the file of cases cannot be read as such.
+        """
+        name = self.spec.gate.cases
+        return () if name is None else _read_cases(name, self.files[name])
 
     def file(self, source: Source) -> str | None:
         """Return the text of the SQL or Python file a source names; None when it names none."""
@@ -98,7 +112,14 @@ def load(path: Path) -> FrozenSpec:
         spec = Spec.model_validate(values)
     except ValidationError as error:
         raise SpecError(_explain(path.name, error)) from error
-    return FrozenSpec(path.stem, spec, _read_files(path, spec), text)
+    frozen = FrozenSpec(path.stem, spec, _read_files(path, spec), text)
+    _ = frozen.cases  # a case that does not parse is an error of the YAML, not of a run
+    return frozen
+
+
+def spec_key(identity: str) -> str:
+    """Return the store key of a frozen spec."""
+    return f"specs/{identity}.json"
 
 
 def freeze(frozen: FrozenSpec) -> bytes:
@@ -135,9 +156,9 @@ def _nearby(path: Path) -> str:
 
 def _read_files(path: Path, spec: Spec) -> dict[str, str]:
     sources = {"data.source": spec.data.source, "data.labels": spec.data.labels}
+    names = {where: source.text_file for where, source in sources.items() if source}
     found = {}
-    for where, source in sources.items():
-        name = source.text_file if source else None
+    for where, name in {**names, "gate.cases": spec.gate.cases}.items():
         if name is None:
             continue
         try:
@@ -146,6 +167,22 @@ def _read_files(path: Path, spec: Spec) -> dict[str, str]:
             text = _without_password(f"{path.name}: {where}: cannot read {name} beside the YAML: {error}")
             raise SpecError(f"{text}. Correct the name, or write the file as UTF-8.") from error
     return found
+
+
+def _read_cases(name: str, text: str) -> tuple[Case, ...]:
+    try:
+        cases = CASES.validate_python(yaml.load(text, Loader=_Loader) or [])  # noqa: S506 - as above
+    except yaml.YAMLError as error:
+        raise SpecError(f"{name}: cannot be read as YAML: {' '.join(str(error).split())}. Mend it.") from error
+    except ValidationError as error:
+        problems = [_problem(e) for e in error.errors(include_url=False)]
+        lines = "\n".join(f"  - {line}" for line in problems[:SHOWN_ITEMS])
+        raise SpecError(
+            f"{name}: not a list of behavioural cases:\n{lines}\ndocs/how-to/gate.md shows one of each kind."
+        ) from error
+    if not cases:
+        raise SpecError(f"{name}: holds no behavioural case. Add one, or remove gate.cases.")
+    return cases
 
 
 def _explain(name: str, error: ValidationError) -> str:

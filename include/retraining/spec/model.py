@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from retraining.spec.base import Duration, Group
 from retraining.spec.data import HASHED_BLOCK, HASHED_HOLDOUT, HASHED_TRAINING, Data
+from retraining.spec.gate import Gate
 from retraining.windows import format_duration, nominal
 
 Task = Literal["binary", "multiclass", "regression"]
@@ -123,28 +124,6 @@ class Training(Group):
                 kind, _DEFAULT_CANDIDATES["rmse"]
             )
         return values
-
-
-class Gate(Group):
-    """When a challenger may replace the champion."""
-
-    holdout: Duration = Field(timedelta(days=7), description="The newest mature rows, kept for the comparison.")
-    rule: Literal["auto", "refresh", "replace"] = Field(
-        "auto", description="refresh: not worse by margin; replace: better. auto: refresh only for the same recipe."
-    )
-    margin: float = Field(
-        0.025,
-        gt=0,
-        description="Largest loss that is accepted from a refresh, in the metric's unit. A week of some thousand rows "
-        "tells 0.025 of ROC AUC from no change.",
-    )
-    confidence: float = Field(0.95, gt=0.5, lt=1, description="One-sided confidence of the gate's statements.")
-    min_rows: int = Field(500, ge=50, description="Fewest holdout rows that can decide.")
-    min_blocks: int = Field(20, ge=20, description="Fewest blocks of time that can decide.")
-    block: Duration | None = Field(None, description="Length of a block; default: the longest that gives min_blocks.")
-    refit: bool = Field(True, description="Deploy the recipe refitted through the holdout, not the candidate itself.")
-    max_flips: float = Field(0.1, ge=0, le=1, description="Largest share of holdout predictions a refit may flip.")
-    approval: Literal["none", "required"] = Field("none", description="required: a promotion waits for a person.")
 
 
 class Score(Group):

@@ -21,7 +21,7 @@ from retraining.errors import shown
 from retraining.ledger import Ledger
 from retraining.records import CheckResult, Chunk, digest_of, from_dict, short, to_dict
 from retraining.spec import FrozenSpec
-from retraining.spec.data import OURS
+from retraining.spec.data import FAILED_CHECKS
 from retraining.spec.model import Check
 from retraining.store import Store
 from retraining.validation import expectations
@@ -30,7 +30,6 @@ from retraining.validation.profiles import ColumnProfile, profile
 
 _BATCH_ROWS = 500_000
 """Rows per batch: an expectation costs some twenty milliseconds before its first row, and this bounds memory."""
-FAILED_CHECKS = OURS[2]
 _STAGE = "partition"
 
 
@@ -129,6 +128,15 @@ def _still_there(store: Store, aside: dict[str, Any] | None) -> bool:
     return all(store.exists(chunks.key_of(part["id"])) for part in parts)
 
 
+def share_text(n_bad: int, n_rows: int, examples: Sequence[str]) -> str:
+    """Say how many rows of a partition broke a check, with some of their values.
+
+    >>> share_text(2, 1440, ["-1", "-7"])
+    '2 of 1,440 rows (e.g. -1, -7)'
+    """
+    return f"{n_bad} of {n_rows:,} rows" + (f" (e.g. {shown(examples, 3)})" if examples else "")
+
+
 def _key(pair: Pair, suite: str) -> str:
     labels = pair.labels.id if pair.labels else None
     return digest_of([pair.features.id, labels, suite, pair.features.start.isoformat()])
@@ -218,9 +226,7 @@ def _note(batch: list[_Loaded], finding: Finding) -> None:
                 loaded.failing.setdefault(row, []).append(finding.check)
             loaded.examples[finding.check] = finding.examples
         else:
-            text = f"{len(rows)} of {n_rows:,} rows" + (
-                f" (e.g. {shown(finding.examples, 3)})" if finding.examples else ""
-            )
+            text = share_text(len(rows), n_rows, finding.examples)
             start = loaded.pair.features.start
             loaded.problems.append(CheckResult(finding.check, finding.severity, "failed", text, start))
 

@@ -20,9 +20,7 @@ from retraining.ledger import Ledger
 from retraining.records import CheckResult, SetAside, Snapshot, digest_of
 from retraining.spec import FrozenSpec
 from retraining.store import Store, sha256
-from retraining.validation.partitions import FAILED_CHECKS, Aside, PartitionResult
-
-__all__ = ["FAILED_CHECKS", "Entry", "accept", "allowance", "drop", "entries", "entry_of", "rows_of"]
+from retraining.validation.partitions import Aside, PartitionResult, share_text
 
 _ASIDE, _DROPPED, _ENDED = "quarantine", "quarantine drop", "quarantine end"
 
@@ -138,8 +136,7 @@ def _blocking(frozen: FrozenSpec, result: PartitionResult, aside: Aside) -> list
     limit = f"checks.quarantine allows {allowance(frozen, result.n_rows)}"
     found = []
     for check, count in sorted(aside.checks.items()):
-        examples = f" (e.g. {shown(aside.examples[check], 3)})" if aside.examples.get(check) else ""
-        text = f"{count} of {result.n_rows:,} rows{examples}; {limit}"
+        text = f"{share_text(count, result.n_rows, aside.examples.get(check, ()))}; {limit}"
         found.append(CheckResult(check, "critical", "failed", text, result.start))
     return found
 

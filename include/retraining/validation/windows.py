@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from retraining import chunks
 from retraining.errors import SpecError
+from retraining.joins import join
 from retraining.ledger import Ledger
 from retraining.records import CheckResult, Chunk, Snapshot, digest_of
 from retraining.spec import FrozenSpec
@@ -25,7 +26,7 @@ from retraining.spec.model import Check
 from retraining.store import Store
 from retraining.validation.expectations import make_expectation, name_of
 from retraining.validation.profiles import ColumnProfile, Profile
-from retraining.windows import Partition, parse_duration, partitions, step
+from retraining.windows import Partition, parse_duration, partitions
 
 FRESH, USUAL = "expect_fresh_rows", "expect_usual_volume"
 _OWN_ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -219,7 +220,7 @@ def check_keys(whole: Whole, ledger: Ledger) -> list[CheckResult]:
     doubled = n_doubled(new)
     if known:
         old = _columns(whole.store, [chunk for chunk in parts if chunk.id in known], names)
-        doubled += new.join(old, keys=names, join_type="left semi").num_rows
+        doubled += join(new, old, names, "left semi").num_rows
     if doubled:
         text = f"{doubled} keys name rows of more than one {data.partition}. Make data.key unique for ever"
         return [CheckResult("unique key", "critical", "failed", text, None)]
@@ -268,11 +269,7 @@ def _daily(starts: list[datetime]) -> bool:
 def sizes_of(snapshot: Snapshot, partition: Partition) -> dict[datetime, int]:
     """Return the rows of each partition of a window, empty ones included."""
     known = {chunk.start: chunk.n_rows for chunk in snapshot.features}
-    if not known:
-        return {}
-    end = step(max(known), partition)
-    inside = [part.start for part in partitions(snapshot.window, partition)]
-    return {start: known.get(start, 0) for start in inside or [s for s in sorted(known) if s < end]}
+    return {part.start: known.get(part.start, 0) for part in partitions(snapshot.window, partition)}
 
 
 _EVALUATORS: dict[str, Callable[[Whole, Check], Found]] = {

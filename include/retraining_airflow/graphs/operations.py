@@ -136,7 +136,7 @@ def preflight(chosen: Ids) -> float:
     from retraining.preflight import preflight as check
 
     with boundary.stage() as work:
-        return check(work.store, chosen["release"])
+        return check(work.store, chosen["release"]).difference
 
 
 @task

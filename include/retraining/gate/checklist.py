@@ -1,0 +1,145 @@
+"""The checklist of a candidate: each item is a small pure decision over the evaluation. What is missing blocks.
+
+An item is a function of evaluation and policy that returns what it has to say, in one or more lines. `CANDIDATE` lists
+them in the order in which people read them; the comparison with the champion comes last, because it names the gain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from retraining.gate.champion import against_champion
+from retraining.gate.policy import Policy
+from retraining.records import CaseResult, Evaluation, Evidence, Item, SliceResult
+
+
+def checklist(evaluation: Evaluation, policy: Policy) -> tuple[Item, ...]:
+    """Return every item of a candidate's checklist."""
+    return tuple(item for judge in CANDIDATE for item in judge(evaluation, policy))
+
+
+def beats_baseline(e: Evaluation, _policy: Policy) -> tuple[Item, ...]:
+    """A model that is not better than one without features has learnt nothing."""
+    name, limit = "baseline", "lower bound of the gain above 0"
+    over = e.over_baseline
+    if over is None or e.candidate is None or e.baseline is None:
+        sentence = "there is no comparison with the trivial baseline; what is missing blocks"
+        return (Item(name, "block", "not computed", limit, sentence),)
+    figures = f"{e.metric} {e.candidate:.4f} against {e.baseline:.4f}"
+    if over.lower > 0:
+        order = "" if e.time_ordered else " (on a keyed-hash holdout: not time-ordered)"
+        return (Item(name, "pass", figures, limit, f"beats the trivial baseline: {figures}{order}"),)
+    sentence = f"not better than a model without features: {figures}, lower bound of the gain {over.lower:+.4f}"
+    remedy = "features that say something about the target, or more rows"
+    return (Item(name, "block", figures, limit, sentence, remedy),)
+
+
+def validated(e: Evaluation, _policy: Policy) -> tuple[Item, ...]:
+    """The rows it learnt from and is judged on passed validation."""
+    return (_evidence("validation", e.validated, "no blocking check", "retrain: the data is validated again first"),)
+
+
+def locked_environment(e: Evaluation, policy: Policy) -> tuple[Item, ...]:
+    """What was measured here holds where the same packages are installed."""
+    remedy = "install the locked packages (make setup), or lock what is installed (make lock)"
+    item = _evidence("environment", e.locked, "the lock file's packages", remedy)
+    if item.outcome == "block" and e.locked is not None and policy.environment == "recorded":
+        item = Item(item.name, "warn", item.figure, item.limit, item.sentence, remedy)
+    return (item,)
+
+
+def slices(e: Evaluation, _policy: Policy) -> tuple[Item, ...]:
+    """No named group of rows is served worse than by the champion, beyond its margin.
+
+    A slice blocks when it is shown to be worse by more than its margin. Of many slices one would fail by chance, so
+    their p-values are compared with Holm's thresholds. Source: Holm (1979), A simple sequentially rejective multiple
+    test procedure, Scandinavian Journal of Statistics 6. A slice whose loss is beyond the margin without proof warns.
+    """
+    failing = holm({s.name: s.p_worse for s in e.slices if s.p_worse is not None}, 1 - e.confidence)
+    return tuple(_slice(s, s.name in failing) for s in e.slices)
+
+
+def holm(p_values: dict[str, float], alpha: float) -> set[str]:
+    """Return the hypotheses that are rejected with a family-wise error of at most alpha.
+
+    >>> sorted(holm({"a": 0.01, "b": 0.04, "c": 0.03}, 0.05))
+    ['a']
+    """
+    rejected: set[str] = set()
+    for rank, (name, p) in enumerate(sorted(p_values.items(), key=lambda pair: pair[1])):
+        if p > alpha / (len(p_values) - rank):
+            break
+        rejected.add(name)
+    return rejected
+
+
+def calibration(e: Evaluation, policy: Policy) -> tuple[Item, ...]:
+    """Predictions mean what they say: not much worse than the champion's, and within an absolute limit."""
+    rule = policy.calibration
+    limit = f"error up to {rule.limit:g}, lost to the champion up to {rule.margin:g}"
+    if e.calibration is None:
+        sentence = "the calibration could not be computed; what is missing blocks"
+        return (Item("calibration", "block", "not computed", limit, sentence),)
+    found = e.calibration
+    figure = f"error {found.candidate:.3f}" + ("" if found.champion is None else f" against {found.champion:.3f}")
+    lost = found.gain is not None and not found.gain.upper >= -rule.margin
+    if found.candidate <= rule.limit and not lost:
+        return (Item("calibration", "pass", figure, limit, f"calibrated: {figure}"),)
+    why = "worse calibrated than the champion" if lost else "predictions do not mean what they say"
+    remedy = f"a calibration error of at most {rule.limit:g} (training.calibration), or a looser gate.calibration"
+    return (Item("calibration", rule.if_worse, figure, limit, f"{why}: {figure} ({limit})", remedy),)
+
+
+def behaviour(e: Evaluation, _policy: Policy) -> tuple[Item, ...]:
+    """The behavioural cases hold for the candidate; they are run again on the release."""
+    return behavioural(e.cases)
+
+
+def behavioural(cases: tuple[CaseResult, ...]) -> tuple[Item, ...]:
+    """Return an item per behavioural case."""
+    return tuple(_case(case) for case in cases)
+
+
+def _case(case: CaseResult) -> Item:
+    name = f"case: {case.name}"
+    if case.passed:
+        return Item(name, "pass", case.figure, case.limit, f"behaves: {case.name}: {case.figure}")
+    how = "broken" if case.evaluated else "could not be evaluated"
+    remedy = f"a model that obeys {case.name!r}, or a corrected case"
+    return Item(name, "block", case.figure, case.limit, f"{case.kind} case {how}: {case.name}: {case.figure}", remedy)
+
+
+def _slice(s: SliceResult, failing: bool) -> Item:
+    name, limit = f"slice: {s.name}", f"not shown to lose more than {s.margin:g}"
+    if s.problem is not None:
+        sentence, remedy = f"slice {s.name} was not judged: {s.problem}", "more rows, or a corrected slice"
+        return Item(name, "warn" if s.evaluated else "block", f"{s.n_rows:,} rows", limit, sentence, remedy)
+    if s.gain is None:
+        return Item(name, "pass", f"{s.candidate:.4f}", limit, f"slice {s.name}: {s.candidate:.4f}, no champion yet")
+    figure = f"{s.candidate:.4f} against {s.champion:.4f}, gain {s.gain.value:+.4f}, {s.n_rows:,} rows"
+    if s.gain.value >= -s.margin:
+        return Item(name, "pass", figure, limit, f"slice {s.name}: {figure}")
+    remedy = f"a loss of at most {s.margin:g} on {s.name}"
+    doubt = "" if failing else ", but that may be chance"
+    sentence = f"slice {s.name} is worse by more than {s.margin:g}{doubt}: {figure}"
+    return Item(name, "block" if failing and s.blocks else "warn", figure, limit, sentence, remedy)
+
+
+def _evidence(name: str, evidence: Evidence | None, limit: str, remedy: str) -> Item:
+    if evidence is None:
+        return Item(name, "block", "not known", limit, f"{name} is not known; what is missing blocks", remedy)
+    if evidence.holds:
+        return Item(name, "pass", evidence.figure, limit, f"{name}: {evidence.figure}")
+    return Item(name, "block", evidence.figure, limit, f"{name}: {evidence.figure}", remedy)
+
+
+CANDIDATE: tuple[Callable[[Evaluation, Policy], tuple[Item, ...]], ...] = (
+    validated,
+    locked_environment,
+    beats_baseline,
+    slices,
+    calibration,
+    behaviour,
+    against_champion,
+)
+"""The items of a candidate's checklist, in reading order."""

@@ -1,0 +1,98 @@
+"""The YAML's gate group: the release checklist's thresholds, each with a default that can be defended."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from retraining.spec.base import Duration, Group
+
+Consequence = Literal["block", "warn"]
+
+
+class Slice(Group):
+    """Rows that must not be served worse: each value of a column, or the rows that a condition holds for."""
+
+    name: str = Field("", description="What the slice is called; default: the column.")
+    column: str | None = Field(
+        None, description="A column of the data, also one that is no feature: each of its values is a slice."
+    )
+    values: tuple[str | int | bool, ...] = Field(
+        (), description="With column: only these values; default: all, the rare ones together."
+    )
+    where: str | None = Field(None, description="A DuckDB condition over the data's columns, for example hour >= 20.")
+    margin: float | None = Field(
+        None, gt=0, description="Largest loss against the champion, in the metric's unit; default: twice gate.margin."
+    )
+    min_rows: int = Field(200, ge=50, description="Fewest rows a slice is judged on.")
+    if_worse: Consequence = Field("block", description="What a slice that is worse does: block, or warn.")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Slice:
+        if (self.column is None) == (self.where is None):
+            raise ValueError("name either a column or a where condition")
+        if self.where is not None and not self.name:
+            raise ValueError("a slice with a where condition needs a name")
+        if self.where is not None and self.values:
+            raise ValueError("values belong to a column, not to a where condition")
+        return self
+
+    @property
+    def title(self) -> str:
+        """The slice's name, or its column's."""
+        return self.name or str(self.column)
+
+
+class Calibration(Group):
+    """Whether predictions mean what they say."""
+
+    margin: float = Field(
+        0.05, gt=0, le=1, description="Largest loss of calibration against the champion (0 is perfect, see the docs)."
+    )
+    limit: float = Field(0.2, gt=0, le=1, description="Largest calibration error of any candidate; also a first one's.")
+    if_worse: Consequence = Field("block", description="What a worse calibration does: block, or warn.")
+
+
+class Budgets(Group):
+    """What serving the release may cost, measured in a fresh process with one thread."""
+
+    latency_ms: float = Field(100, gt=0, description="Milliseconds for one row: 95 of 100 requests take no longer.")
+    memory_mb: float = Field(
+        2048, gt=0, description="Peak memory of a process that loads the release and scores, libraries included, in MB."
+    )
+    size_mb: float = Field(500, gt=0, description="Size of the release's files in MB.")
+
+
+class Gate(Group):
+    """When a challenger may replace the champion."""
+
+    holdout: Duration = Field(timedelta(days=7), description="The newest mature rows, kept for the comparison.")
+    rule: Literal["auto", "refresh", "replace"] = Field(
+        "auto", description="refresh: not worse by margin; replace: better. auto: refresh only for the same recipe."
+    )
+    margin: float = Field(
+        0.025,
+        gt=0,
+        description="Largest loss that is accepted from a refresh, in the metric's unit. 0.025 of ROC AUC is about the "
+        "least that a week of some thousand rows tells from no change.",
+    )
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="One-sided confidence of the gate's statements.")
+    min_rows: int = Field(500, ge=50, description="Fewest holdout rows that can decide.")
+    min_blocks: int = Field(20, ge=20, description="Fewest blocks of time that can decide.")
+    block: Duration | None = Field(None, description="Length of a block; default: the longest that gives min_blocks.")
+    refit: bool = Field(True, description="Deploy the recipe refitted through the holdout, not the candidate itself.")
+    max_flips: float = Field(0.1, ge=0, le=1, description="Largest share of predictions a refit may flip.")
+    slices: tuple[Slice, ...] = Field((), description="Groups of rows that no release may serve worse.")
+    calibration: Calibration = Field(
+        default_factory=lambda: Calibration(), description="Whether predictions mean what they say."
+    )
+    cases: str | None = Field(None, description="A YAML beside this one with behavioural cases every model must meet.")
+    budgets: Budgets = Field(default_factory=lambda: Budgets(), description="What serving the release may cost.")
+    environment: Literal["locked", "recorded"] = Field(
+        "locked",
+        description="locked: the installed packages must be those of the lock file (RETRAINING_LOCK). recorded: a "
+        "difference only warns.",
+    )
+    approval: Literal["none", "required"] = Field("none", description="required: a promotion waits for a person.")
