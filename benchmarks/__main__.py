@@ -42,7 +42,7 @@ def main(names: list[str]) -> int:
     for name in names or NAMES:
         with tempfile.TemporaryDirectory(prefix=f"bench-{name}-") as folder:
             measure = importlib.import_module(_MODULES[name]).measure
-            for figure in measure(Path(folder), lambda text, name=name: console.print(f"[bold]{name:<10}[/]{text}")):
+            for figure in measure(Path(folder), lambda text, name=name: console.print(f"[bold]{name:<10}[/] {text}")):
                 found.append((name, figure))
     console.print(_table(found))
     return 0

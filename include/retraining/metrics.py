@@ -145,7 +145,7 @@ def _right_pairs(p: Array, positive: NDArray[np.bool_], blocks: NDArray[np.int64
     a matrix product of counts, pairs within a run are counted one distance at a time: n * n_blocks / _RUN additions
     instead of n * n_blocks. All counts are whole or half numbers, so the sums are exact.
     """
-    order = np.argsort(p, kind="stable")
+    order = np.argsort(p)  # the order of tied rows does not matter
     score, hit, owner = p[order], positive[order], blocks[order]
     new = np.append(True, score[1:] != score[:-1])
     single = new & np.append(new[1:], True)
