@@ -99,7 +99,7 @@ def measure(_folder: Path, report: Report, n_runs: int = N_RUNS) -> Iterator[Fig
 
 
 def _case(what: str, setting: Setting, difference: float, n_runs: int, report: Report) -> Iterator[Figure]:
-    simulator, random = setting.simulator, np.random.default_rng(abs(hash_of(what)))
+    simulator, random = setting.simulator, np.random.default_rng(_seed(what))
     shift, blocks = simulator.shift_for(difference), simulator.blocks()
     counts: dict[str, int] = {}
     for _ in range(n_runs):
@@ -142,6 +142,6 @@ def _share(count: int, n: int) -> str:
     return f"{count / n:.1%} ({interval.low:.1%} to {interval.high:.1%})"
 
 
-def hash_of(text: str) -> int:
-    """Return a seed that is the same in every process."""
+def _seed(text: str) -> int:
+    """Return a seed for a case, the same in every process."""
     return int.from_bytes(text.encode()[-16:], "big")
