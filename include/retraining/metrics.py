@@ -20,8 +20,8 @@ _CLIP = 1e-15
 """Keeps the logarithm finite, as scikit-learn does for float64."""
 _RUN = 8
 """Rows per run when pairs are counted: near the least total work for 20 to 100 blocks, where runs cost n * _RUN."""
-_CELLS = 2**20
-"""Numbers in a temporary table: 8 MB, so that a table stays in the processor's cache and memory stays bounded."""
+_CELLS = 2**18
+"""Numbers in a temporary table: 2 MB, so that a table stays in the processor's cache and memory stays bounded."""
 
 
 def _log_loss(y: Array, p: Array) -> Array:
@@ -182,15 +182,13 @@ def _resampled_average_precision(y: Array, p: Array, blocks: NDArray[np.int64], 
     n_blocks, positive = weights.shape[1], y == 1
     scores, place = np.unique(-p[positive], return_inverse=True)
     negative = np.searchsorted(scores, -p[~positive])  # the first of the scores that is not above the negative's own
+    parts = [_by_place(place, blocks[positive]), _by_place(negative, blocks[~positive])]
     total = np.zeros(len(weights))
     hits_before, all_before = np.zeros((2, len(weights), 1))
     step = max(1, _CELLS // max(n_blocks, len(weights)))
     for first in range(0, len(scores), step):
         count = min(step, len(scores) - first)
-        gained, missed = (
-            weights @ _counts(some, owner, first, count, n_blocks)
-            for some, owner in ((place, blocks[positive]), (negative, blocks[~positive]))
-        )
+        gained, missed = (weights @ _counts(*part, first, count, n_blocks) for part in parts)
         hits = hits_before + np.cumsum(gained, axis=1)
         seen = all_before + np.cumsum(gained + missed, axis=1)
         total += np.sum(np.divide(gained * hits, seen, out=np.zeros_like(hits), where=seen > 0), axis=1)
@@ -199,8 +197,13 @@ def _resampled_average_precision(y: Array, p: Array, blocks: NDArray[np.int64], 
         return np.asarray(total / hits_before[:, 0])
 
 
+def _by_place(place: NDArray[np.intp], owner: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+    order = np.argsort(place)
+    return place[order], owner[order]
+
+
 def _counts(place: NDArray[np.intp], owner: NDArray[np.int64], first: int, count: int, n_blocks: int) -> Array:
-    """Count rows by (block, place) for `count` places from `first` on."""
-    inside = (place >= first) & (place < first + count)
-    cell = owner[inside] * count + place[inside] - first
+    """Count rows, sorted by place, by (block, place) for `count` places from `first` on."""
+    rows = slice(*np.searchsorted(place, [first, first + count]))
+    cell = owner[rows] * count + place[rows] - first
     return np.bincount(cell, minlength=n_blocks * count).reshape(n_blocks, count).astype(float)
