@@ -19,7 +19,7 @@ from retraining.records import Window
 from retraining.rows import locate
 from retraining.sources import Places, open_source
 from retraining.spec import FrozenSpec, load
-from retraining.train import fit
+from retraining.train import Labelled, fit
 
 YEAR = Window(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 12, 31, tzinfo=UTC))
 """One turn of the replayed cycle."""
@@ -37,6 +37,7 @@ class Flights:
     x: pd.DataFrame
     y: Array
     times: NDArray[np.datetime64]
+    classes: tuple[int, ...]
     _models: dict[datetime, Any] = field(default_factory=dict)
 
     def within(self, window: Window) -> NDArray[np.intp]:
@@ -49,8 +50,9 @@ class Flights:
         """Return the recipe fitted on its training window up to a cut-off, as a retraining does it; each once."""
         if end not in self._models:
             rows = self.within(Window(end - self.frozen.spec.training.window, end))
-            recipe, x = self.frozen.spec.training.candidates[-1], self.x.iloc[rows]
-            self._models[end] = fit(self.frozen, recipe.estimator, recipe.params, self.plan, x, self.y[rows])
+            recipe = self.frozen.spec.training.candidates[-1]
+            learnt = Labelled(None, self.x.iloc[rows], self.y[rows], self.times[rows], self.classes)
+            self._models[end] = fit(self.frozen, recipe.estimator, recipe.params, self.plan, learnt)
         return self._models[end]
 
     def predictions(self, model: Any, rows: NDArray[np.intp]) -> Array:
@@ -73,4 +75,5 @@ def read(model: str, cache: Path) -> Flights:
     plan = plan_features(frozen.spec, ())
     y = table.column(data.target).to_numpy().astype(np.float64)
     times = table.column(data.time).to_numpy().astype("datetime64[us]")
-    return Flights(frozen, plan, matrix(table, plan, model), y, times)
+    classes = (0, 1) if frozen.spec.training.task == "binary" else ()
+    return Flights(frozen, plan, matrix(table, plan, model), y, times, classes)

@@ -63,7 +63,7 @@ class Setting:
         constant = np.full(len(week.y), float(np.median(week.y)))
         data = Labelled(None, None, week.y, times, ())
         figures = _figures(
-            self.frozen, _Judged(_NOT_USED, data, week.new, week.old, constant, blocks, days), metric, looks
+            self.frozen, _Judged(_NOT_USED, data, week.new, week.old, constant, blocks, days, None), metric, looks
         )
         found = evaluation(
             **figures,

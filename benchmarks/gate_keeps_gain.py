@@ -109,7 +109,7 @@ def _evaluation(
     baseline = np.full(len(rows), flights.y[flights.within(train)].mean())
     looks = sum(w.start < holdout.end and w.end > holdout.start for w in arm.judged)
     metric = find_metric(spec.training.metric, spec.training.task)
-    judged = _Judged(candidate.model, data, new, old, baseline, blocks, days)
+    judged = _Judged(candidate.model, data, new, old, baseline, blocks, days, None)
     return evaluation(
         **_figures(flights.frozen, judged, metric, looks),
         rule="refresh",

@@ -16,7 +16,7 @@ from retraining.behaviour import run_cases
 from retraining.blocks import block_days, block_index, block_length
 from retraining.bootstrap import paired_difference
 from retraining.calibration import judge_calibration
-from retraining.errors import Damaged, NotEnoughData, shown
+from retraining.errors import Damaged, NotEnoughData, RetrainingError, TrainingFailed, shown
 from retraining.gate.settling import spent_alpha
 from retraining.joins import join
 from retraining.metrics import Array, Metric, find_metric, resampled
@@ -30,7 +30,10 @@ from retraining.workspace import Workspace
 
 @dataclass(frozen=True)
 class _Judged:
-    """The three predictions on the holdout rows, and the candidate they are about."""
+    """The three predictions on the holdout rows, and the candidate they are about.
+
+    `incomparable` says why the champion has none.
+    """
 
     model: StoredModel
     data: Labelled
@@ -39,16 +42,15 @@ class _Judged:
     baseline: Array
     blocks: NDArray[np.int64]
     days: NDArray[np.int64] | None
+    incomparable: str | None
 
 
-def choose_rule(
-    frozen: FrozenSpec, estimator: str, champion: StoredModel | None
-) -> Literal["first", "refresh", "replace"]:
+def choose_rule(frozen: FrozenSpec, estimator: str, champion: StoredModel | None) -> Literal["refresh", "replace"]:
     """A refresh is the same recipe on newer data; anything else must prove that it is better."""
-    if champion is None:
-        return "first"
     if frozen.spec.gate.rule != "auto":
         return frozen.spec.gate.rule
+    if champion is None:
+        return "replace"  # what it was cannot be read
     same = champion.card.learning_id == frozen.learning_id and champion.card.estimator == estimator
     return "refresh" if same else "replace"
 
@@ -74,7 +76,8 @@ def evaluate(
     Raises
     ------
     Damaged
-        When the candidate or the champion cannot be read back as it was stored.
+        When the candidate cannot be read back as it was stored. A champion that cannot is recorded as incomparable:
+        the gate then refuses, and a person decides.
     """
     bound = [trained.artifact_id, champion.sequence if champion else None, window_id(holdout, window), frozen.id]
     key = digest_of(["evaluate", *bound, as_of.isoformat()])
@@ -82,7 +85,8 @@ def evaluate(
     if done is not None:
         return done  # above all with its number of earlier looks: a run that is repeated does not look again
     evaluation = _evaluate(workspace, frozen, trained, holdout, window, as_of, champion)
-    workspace.ledger.finish(frozen.model, "evaluate", key, evaluation)
+    if evaluation.incomparable is None:  # a champion that is restored is compared by the next attempt
+        workspace.ledger.finish(frozen.model, "evaluate", key, evaluation)
     return evaluation
 
 
@@ -101,8 +105,8 @@ def _evaluate(
     champion: Champion | None,
 ) -> Evaluation:
     looks = workspace.ledger.looks_at(frozen.model, window)
-    incumbent = artifacts.load(workspace.store, champion.release_id) if champion else None
-    rule = choose_rule(frozen, trained.estimator, incumbent)
+    incumbent, unread = _incumbent(workspace, champion)
+    rule = choose_rule(frozen, trained.estimator, incumbent) if champion else "first"
     judged = None if holdout is None else _judge(workspace, frozen, trained, holdout, incumbent)
     leaked = 0 if holdout is None else _leaked_rows(workspace, frozen, holdout, trained, incumbent)
     metric = find_metric(frozen.spec.training.metric, frozen.spec.training.task)
@@ -129,7 +133,9 @@ def _evaluate(
         n_classes=_n_classes(frozen, judged),
         looks=looks,
         confidence=frozen.spec.gate.confidence,
+        incomparable=unread or (judged.incomparable if judged else None),
         leaked_rows=leaked,
+        chosen=trained.why,
         validated=evidence.validated(workspace.ledger, frozen.model, _judged_on(trained, holdout)),
         locked=evidence.locked(workspace.settings.lock),
         **figures,
@@ -178,15 +184,37 @@ def _judge(
     where = f"{frozen.model}, {holdout.describe()}"
     metric = find_metric(frozen.spec.training.metric, frozen.spec.training.task)
     length = block_length(frozen.spec.gate)
+    theirs, incomparable = _champion_prediction(incumbent, data, where)
     return _Judged(
         candidate,
         data,
         candidate.predict(data.rows, where),
-        aligned(incumbent.predict(data.rows, where), incumbent.card, data.classes, where) if incumbent else None,
+        theirs,
         baseline_prediction(candidate, metric, len(data.y)),
         block_index(data.times, holdout.window.start, length),
         block_days(data.times, holdout.window.start, length) if frozen.spec.data.time_ordered else None,
+        incomparable,
     )
+
+
+def _incumbent(workspace: Workspace, champion: Champion | None) -> tuple[StoredModel | None, str | None]:
+    """Return the champion, or why it cannot be read."""
+    if champion is None:
+        return None, None
+    try:
+        return artifacts.load(workspace.store, champion.release_id), None
+    except (Damaged, TrainingFailed) as error:
+        return None, str(error)
+
+
+def _champion_prediction(incumbent: StoredModel | None, data: Labelled, where: str) -> tuple[Array | None, str | None]:
+    """Return the champion's predictions, or why it has none: another schema, other classes, or no finite numbers."""
+    if incumbent is None:
+        return None, None
+    try:
+        return aligned(incumbent.predict(data.rows, where), incumbent.card, data.classes, where), None
+    except RetrainingError as error:
+        return None, str(error)
 
 
 def _figures(frozen: FrozenSpec, judged: _Judged | None, metric: Metric, looks: int) -> dict[str, Any]:

@@ -59,9 +59,7 @@ def release(
     tags = {"stage": "release", "verdict": verdict.id, "snapshot": snapshot.id, "recipe": trained.recipe_id}
     with workspace.registry.run(frozen.model, key, "release", tags) as run:
         pipeline = (
-            fit(frozen, trained.estimator, trained.params, plan, data.x, data.y)
-            if frozen.spec.gate.refit
-            else candidate.pipeline
+            fit(frozen, trained.estimator, trained.params, plan, data) if frozen.spec.gate.refit else candidate.pipeline
         )
         share = _flip_share(frozen, trained, candidate, pipeline, data)
         identity = _save(workspace, frozen, trained, snapshot, plan, data, judged, pipeline)

@@ -63,7 +63,8 @@ def test_every_task_has_an_owner_and_an_end_and_tells_when_it_fails(dags: dict[s
         assert task.owner not in ("", "airflow")
         assert task.retries >= 1 and task.retry_delay >= timedelta(seconds=30)
         assert task.execution_timeout is not None and task.execution_timeout < dags[name].dagrun_timeout
-        assert list(task.on_failure_callback) == [record_failure]
+        told = task.on_failure_callback
+        assert [told] == [record_failure] if callable(told) else list(told) == [record_failure]  # a mapped task has one
         assert task.doc or task.doc_md or task.python_callable.__doc__
 
 
@@ -98,7 +99,7 @@ def test_a_retraining_starts_by_the_clock_or_by_a_request(dags: dict[str, DAG], 
 
 
 def test_the_stages_follow_each_other(dags: dict[str, DAG]) -> None:
-    order = ["admit", "ingest", "validate", "train", "evaluate", "gate", "release", "deploy", "announce"]
+    order = ["admit", "ingest", "validate", "train", "choose", "evaluate", "gate", "release", "deploy", "announce"]
     for model in MODELS:
         dag = dags[dag_id(RETRAIN, model)]
         assert sorted(dag.task_ids) == sorted(order)

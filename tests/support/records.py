@@ -57,6 +57,7 @@ def evaluation(**changes: Any) -> Evaluation:
         baseline=0.5,
         over_baseline=estimate(0.2, 0.4),
         over_champion=estimate(0.05, 0.15),
+        incomparable=None,
         leaked_rows=0,
         slices=(),
         calibration=CalibrationResult(0.02, 0.03, estimate(-0.01, 0.03)),

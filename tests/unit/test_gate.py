@@ -60,8 +60,9 @@ NAN = float("nan")
         ({"leaked_rows": 1}, "reject", "1 holdout rows were in the training data"),
         ({**FIRST, "leaked_rows": 1}, "reject", "1 holdout rows were in the training data"),
         ({"candidate": None}, "reject", "could not be computed"),
-        ({"over_baseline": None}, "reject", "could not be computed"),
-        ({"over_champion": None}, "reject", "could not be computed"),
+        ({"over_baseline": None}, "reject", "there is no comparison with the trivial baseline"),
+        ({"over_champion": None}, "reject", "there is no comparison with the champion"),
+        ({"over_champion": None, "incomparable": "column x1 is missing"}, "reject", "cannot score these rows"),
         ({"over_champion": Estimate(NAN, NAN, NAN, NAN)}, "inconclusive", "cannot tell"),
         ({"over_baseline": Estimate(NAN, NAN, NAN, NAN)}, "reject", "not better than a model without features"),
         ({"n_rows": 499}, "inconclusive", "499 rows in 28 blocks; it takes 500 rows and 20 blocks"),
@@ -77,7 +78,7 @@ def test_verdicts(changes: dict[str, Any], decision: str, why: str) -> None:
     judged = decide(evaluation(**changes), POLICY)
     assert judged.decision == decision
     assert why in "; ".join(judged.reasons)
-    computed = "could not be" in why
+    computed = "could not be" in why or "there is no comparison" in why
     assert judged.would_change or decision == "promote" or computed, "it says what would have to change"
 
 

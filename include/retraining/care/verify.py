@@ -19,11 +19,12 @@ from retraining.records import Chunk, PredictionSet, Snapshot, digest_of, short
 from retraining.store import Entry, Store, sha256
 from retraining.workspace import Workspace
 
-Kind = Literal["chunk", "snapshot", "spec", "release", "predictions", "leftover"]
+Kind = Literal["chunk", "snapshot", "spec", "release", "candidate", "predictions", "leftover"]
 _KINDS: dict[str, Kind] = {
     "snapshots": "snapshot",
     "specs": "spec",
     "releases": "release",
+    "candidates": "candidate",
     "predictions": "predictions",
 }
 _BACKUP = "Restore it from a backup of the store."
@@ -32,6 +33,7 @@ _ADVICE: dict[str, str] = {
     "snapshot": f"{_BACKUP} Without one, what was learnt from it cannot be made again.",
     "spec": f"{_BACKUP} Without one, its runs can be neither finished nor repeated.",
     "release": f"{_BACKUP} Without one, roll back or retrain if it is live.",
+    "candidate": f"{_BACKUP} Without one, its choice cannot be shown again; models and verdicts lack nothing.",
     "predictions": f"{_BACKUP} Without one, the monitor cannot measure that day.",
     "leftover": "Harmless: a writer was killed. Delete it, or leave it to housekeeping.",
 }
@@ -93,6 +95,7 @@ def verify(workspace: Workspace, *, deep: bool = False) -> Verification:
         *_chunks(store, there, _expected(workspace, manifests, users), _erasures(store), deep=deep),
         *_specs(store, there),
         *_releases(store, there, wanted),
+        *_tried(store, there),
         *_predictions(workspace, there),
         *_missing(there, wanted),
         *(_problem("leftover", key, "was never finished", harmless=True) for key in there if _is_leftover(key)),
@@ -216,14 +219,8 @@ def _content_id(data: bytes) -> str | None:
 
 def _missing(there: Mapping[str, Entry], wanted: set[str]) -> Iterator[Problem]:
     present = {items.item_of(key) for key in there if not _is_leftover(key)}
-    kinds: dict[str, Kind] = {
-        "snapshots": "snapshot",
-        "specs": "spec",
-        "releases": "release",
-        "predictions": "predictions",
-    }
     for item in sorted(wanted - present):
-        yield _problem(kinds[item.partition("/")[0]], item, "missing")
+        yield _problem(_KINDS[item.partition("/")[0]], item, "missing")
 
 
 def _specs(store: Store, there: Mapping[str, Entry]) -> Iterator[Problem]:
@@ -256,6 +253,13 @@ def _release(store: Store, folder: str) -> Problem | None:
     except (Damaged, ValueError) as error:
         return _problem("release", folder, _first_sentence(error))
     return None
+
+
+def _tried(store: Store, there: Mapping[str, Entry]) -> Iterator[Problem]:
+    keys = [k for k in there if k.startswith("candidates/") and not _is_leftover(k)]
+    for key, data in zip(keys, items.all_at_once(store.read, keys), strict=True):
+        if sha256(data) != items.identity_of(key):
+            yield _problem("candidate", key, "was altered or truncated")
 
 
 def _first_sentence(error: Exception) -> str:

@@ -113,7 +113,8 @@ def explain(
     json: Json = False,
 ) -> None:
     """Explain a verdict or a trigger decision: reasons, figures, and what would have to change."""
-    record = _find(workspace(), identity)
+    work = workspace()
+    record = _find(work, identity)
     if json:
         print_json(to_dict(record))
         return
@@ -123,8 +124,22 @@ def explain(
     console.print(
         f"{record.model}, {kind} {short(record.id)}, as of {as_of:%Y-%m-%d %H:%M} UTC: {outcome}", markup=False
     )
+    if isinstance(record, Verdict) and record.evaluation.chosen:
+        _print_list("chosen", (record.evaluation.chosen,))
     _print_list("because", record.reasons)
+    if isinstance(record, Verdict):
+        _print_checklist(work, record)
     _print_list("it would change with", record.would_change)
+
+
+def _print_checklist(work: Workspace, verdict: Verdict) -> None:
+    release, outcome = work.ledger.release_of(verdict.id), work.ledger.outcome(verdict.id)
+    items = (*verdict.checklist, *(release.checklist if release else ()))
+    if items:
+        rows = [(i.name, i.outcome, i.figure, i.limit) for i in items]
+        print_table("Checklist", ("item", "result", "found", "limit"), rows)
+    if outcome is not None:
+        console.print(f"it was {outcome.outcome}: {outcome.detail}", markup=False)
 
 
 def _show_versions(work: Workspace, model: str, json: bool) -> None:

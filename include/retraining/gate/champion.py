@@ -18,6 +18,12 @@ def against_champion(e: Evaluation, policy: Policy) -> tuple[Item, ...]:
     if e.champion_release_id is None:
         return (Item("champion", "pass", "no champion", "none", "there is no champion yet"),)
     over = e.over_champion
+    if e.incomparable is not None:
+        sentence = (
+            f"the champion cannot score these rows, so nothing says that the candidate is as good: {e.incomparable}"
+        )
+        remedy = "data and release as the champion needs them, a rollback, or the override of a named person"
+        return (Item("champion", "block", "not comparable", limit, sentence, remedy),)
     if over is None:
         sentence = "there is no comparison with the champion; what is missing blocks"
         return (Item("champion", "block", "not computed", limit, sentence),)

@@ -42,6 +42,7 @@ from retraining.records.judging import (
     Release,
     Reproduction,
     Trained,
+    Tried,
     Verdict,
 )
 from retraining.records.watching import (
@@ -87,6 +88,7 @@ __all__ = [
     "SliceResult",
     "Snapshot",
     "Trained",
+    "Tried",
     "TriggerDecision",
     "Validated",
     "Validation",

@@ -38,6 +38,35 @@ class CandidateScore:
 
 
 @dataclass(frozen=True)
+class Tried:
+    """One candidate, tried: the score of its best setting, and its out-of-fold predictions in the store.
+
+    `index` is its place in the spec, simplest first. `n_tried` of `n_settings` settings were tried; fewer where
+    `training.seconds` stopped the search.
+    """
+
+    model: str
+    spec_id: str
+    snapshot_id: str
+    index: int
+    estimator: str
+    score: CandidateScore
+    predictions_id: str
+    n_tried: int
+    n_settings: int
+
+    @property
+    def predictions_key(self) -> str:
+        """Where the predictions are in the store."""
+        return self.key_of(self.predictions_id)
+
+    @staticmethod
+    def key_of(predictions_id: str) -> str:
+        """Return the store key of out-of-fold predictions."""
+        return f"candidates/{predictions_id}.parquet"
+
+
+@dataclass(frozen=True)
 class Trained:
     """The chosen candidate, fitted up to the holdout. `recipe_id` is of spec, estimator, parameters and seed."""
 
@@ -59,7 +88,7 @@ class Trained:
 class Evaluation:
     """Candidate, champion and trivial baseline on the same holdout rows; a positive difference is a gain.
 
-    What could not be evaluated is None; None blocks.
+    What could not be evaluated is None; None blocks. `incomparable` says why the champion could not score these rows.
     """
 
     model: str
@@ -88,12 +117,15 @@ class Evaluation:
     baseline: float | None
     over_baseline: Estimate | None
     over_champion: Estimate | None
+    incomparable: str | None
     leaked_rows: int
     slices: tuple[SliceResult, ...]
     calibration: CalibrationResult | None
     cases: tuple[CaseResult, ...]
     validated: Evidence | None
     locked: Evidence | None
+    chosen: str = ""
+    """Why this candidate was chosen among those that were tried; empty in verdicts from before this was kept."""
 
 
 Decision = Literal["promote", "reject", "inconclusive", "superseded", "nothing_new"]

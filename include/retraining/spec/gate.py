@@ -10,6 +10,8 @@ from pydantic import Field, model_validator
 from retraining.spec.base import Duration, Group
 
 Consequence = Literal["block", "warn"]
+CASES_SUFFIX = ".cases"
+"""What a file of behavioural cases ends with before .yaml, so that nobody takes it for a model."""
 
 
 class Slice(Group):
@@ -88,7 +90,11 @@ class Gate(Group):
     calibration: Calibration = Field(
         default_factory=lambda: Calibration(), description="Whether predictions mean what they say."
     )
-    cases: str | None = Field(None, description="A YAML beside this one with behavioural cases every model must meet.")
+    cases: str | None = Field(
+        None,
+        pattern=rf"\{CASES_SUFFIX}\.ya?ml$",
+        description="A file beside the YAML, NAME.cases.yaml, with behavioural cases that every version must meet.",
+    )
     budgets: Budgets = Field(default_factory=lambda: Budgets(), description="What serving the release may cost.")
     environment: Literal["locked", "recorded"] = Field(
         "locked",
