@@ -249,7 +249,8 @@ class Simulator:
         """Return how much better the newer model truly is: the population's difference, day effects integrated out.
 
         Binary: the closed form of normal scores (the separation of a random day is normal given the week's scale).
-        Regression: the mean over a fixed sample of `_TRUTH_ROWS` rows, each of a day of its own.
+        Regression: the mean over a fixed sample of `_TRUTH_ROWS` rows, each of a day of its own; the noise is
+        integrated in closed form, and each day is taken with its opposite.
         """
         e = self.effects
         if self.binary:
@@ -259,8 +260,9 @@ class Simulator:
             spread = 2 + scale**2 * (e.day**2 + e.block**2)
             areas = stats.norm.cdf((separation + shift) / np.sqrt(spread))
             return float((weights / weights.sum()) @ areas - self.like.level)
-        error, noise, moved = _truth_sample(self.like, e)
-        return float(np.mean(np.abs(error) - np.abs(error * (1 - shift - moved) - noise)))
+        error, moved = _truth_sample(self.like, e)
+        left = [_mean_absolute(error * (1 - shift - sign * moved), e.row) for sign in (1, -1)]
+        return float(np.mean(np.abs(error) - (left[0] + left[1]) / 2))
 
     def shift_for(self, difference: float) -> float:
         """Return the shift whose true difference is the one wanted."""
@@ -280,13 +282,19 @@ _TRUTH_ROWS = 2_000_000
 
 
 @lru_cache(maxsize=1)
-def _truth_sample(like: Variation, e: Effects) -> tuple[Array, Array, Array]:
-    """Draw errors of the older model, the newer one's noise, and by which share it takes errors away."""
+def _truth_sample(like: Variation, e: Effects) -> tuple[Array, Array]:
+    """Draw errors of the older model, and by which share the newer one takes them away."""
     random, n = np.random.default_rng(20130101), _TRUTH_ROWS
     spread = np.hypot(like.outcome_day, like.outcome_block)
     size = like.outcome / _MEAN_T * np.exp(spread * random.normal(size=n) - spread**2 / 2)
     moved = np.hypot(e.day, e.block) * random.normal(size=n) * np.exp(e.week * random.normal(size=n) - e.week**2)
-    return size * random.standard_t(_TAIL, n), e.row * random.normal(size=n), moved
+    return size * random.standard_t(_TAIL, n), moved
+
+
+def _mean_absolute(mean: Array, sd: float) -> Array:
+    """Return the mean absolute value of normal numbers (the folded normal distribution, Leone and others 1961)."""
+    ratio = mean / sd
+    return np.asarray(sd * np.sqrt(2 / np.pi) * np.exp(-(ratio**2) / 2) + mean * (1 - 2 * stats.norm.cdf(-ratio)))
 
 
 def calibrated(
