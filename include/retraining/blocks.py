@@ -11,6 +11,7 @@ from retraining.spec.gate import Gate
 
 _BLOCK_HOURS = (168, 24, 12, 6, 3, 1)
 """Block lengths tried, longest first: whole weeks and days, then even parts of a day."""
+_DAY = timedelta(days=1)
 
 
 def block_length(gate: Gate) -> timedelta:
@@ -23,6 +24,21 @@ def block_length(gate: Gate) -> timedelta:
 
 def block_index(times: NDArray[np.datetime64], start: datetime, length: timedelta) -> NDArray[np.int64]:
     """Number the blocks of time that hold rows, from 0 without gaps."""
-    origin = np.datetime64(start.replace(tzinfo=None), "us")
-    _, index = np.unique((times - origin) // np.timedelta64(length), return_inverse=True)
+    _, index = np.unique(_numbers(times, start, length), return_inverse=True)
     return np.asarray(index, dtype=np.int64)
+
+
+def block_days(times: NDArray[np.datetime64], start: datetime, length: timedelta) -> NDArray[np.int64] | None:
+    """Return the day, counted from `start`, in which each block of `block_index` begins, numbered from 0 without gaps.
+
+    None where a block is a day or longer: it is in no day that other blocks share.
+    """
+    if length >= _DAY:
+        return None
+    begins = np.unique(_numbers(times, start, length)) * np.timedelta64(length)
+    _, index = np.unique(begins // np.timedelta64(_DAY), return_inverse=True)
+    return np.asarray(index, dtype=np.int64)
+
+
+def _numbers(times: NDArray[np.datetime64], start: datetime, length: timedelta) -> NDArray[np.int64]:
+    return np.asarray((times - np.datetime64(start.replace(tzinfo=None), "us")) // np.timedelta64(length))

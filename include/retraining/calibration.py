@@ -42,6 +42,7 @@ def judge_calibration(
     *,
     alpha: float,
     seed: int,
+    days: NDArray[np.int64] | None = None,
 ) -> CalibrationResult | None:
     """Return both models' calibration errors and the candidate's gain; None where they are undefined."""
     metric = calibration_metric(task, metric_name)
@@ -52,7 +53,7 @@ def judge_calibration(
     if champion is None:
         return CalibrationResult(mine, None, None)
     theirs = float(resampled(metric, y, champion, blocks, whole)[0])
-    gain = paired_difference(metric, y, candidate, champion, blocks, alpha=alpha, seed=seed)
+    gain = paired_difference(metric, y, candidate, champion, blocks, alpha=alpha, seed=seed, days=days)
     return CalibrationResult(mine, theirs, gain)
 
 

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from retraining import artifacts, chunks, evidence, ingest, readings
 from retraining.artifacts import ModelCard, StoredModel
 from retraining.behaviour import run_cases
-from retraining.blocks import block_index, block_length
+from retraining.blocks import block_days, block_index, block_length
 from retraining.bootstrap import paired_difference
 from retraining.calibration import judge_calibration
 from retraining.errors import Damaged, NotEnoughData, RetrainingError, TrainingFailed, shown
+from retraining.gate.settling import spent_alpha
 from retraining.joins import join
 from retraining.metrics import Array, Metric, find_metric, resampled
 from retraining.plots import draw
@@ -40,6 +41,7 @@ class _Judged:
     champion: Array | None
     baseline: Array
     blocks: NDArray[np.int64]
+    days: NDArray[np.int64] | None
     incomparable: str | None
 
 
@@ -187,6 +189,7 @@ def _judge(
     data = labelled_rows(workspace, frozen, holdout, candidate.card.plan, candidate.card.classes)
     where = f"{frozen.model}, {holdout.describe()}"
     metric = find_metric(frozen.spec.training.metric, frozen.spec.training.task)
+    length = block_length(frozen.spec.gate)
     theirs, incomparable = _champion_prediction(incumbent, data, where)
     return _Judged(
         candidate,
@@ -194,7 +197,8 @@ def _judge(
         candidate.predict(data.rows, where),
         theirs,
         baseline_prediction(candidate, metric, len(data.y)),
-        block_index(data.times, holdout.window.start, block_length(frozen.spec.gate)),
+        block_index(data.times, holdout.window.start, length),
+        block_days(data.times, holdout.window.start, length) if frozen.spec.data.time_ordered else None,
         incomparable,
     )
 
@@ -232,12 +236,13 @@ def _figures(frozen: FrozenSpec, judged: _Judged | None, metric: Metric, looks: 
     }
     if values["candidate"] is None or np.isnan(values["candidate"]):
         return empty
-    alpha = (1 - frozen.spec.gate.confidence) / (looks + 1)
+    alpha = spent_alpha(1 - frozen.spec.gate.confidence, looks)
 
     def over(old: Array | None) -> Estimate | None:
         if old is None or whole.shape[1] < 2:
             return None
-        return paired_difference(metric, y, judged.candidate, old, blocks, alpha=alpha, seed=frozen.spec.training.seed)
+        seed = frozen.spec.training.seed
+        return paired_difference(metric, y, judged.candidate, old, blocks, alpha=alpha, seed=seed, days=judged.days)
 
     return {**values, "over_baseline": over(judged.baseline), "over_champion": over(judged.champion)}
 
@@ -249,11 +254,15 @@ def _beyond_the_metric(frozen: FrozenSpec, judged: _Judged | None, metric: Metri
         return empty
     gate, training = frozen.spec.gate, frozen.spec.training
     y, mine, theirs, blocks = judged.data.y, judged.candidate, judged.champion, judged.blocks
-    alpha, seed = (1 - gate.confidence) / (looks + 1), training.seed
+    spread: dict[str, Any] = {
+        "alpha": spent_alpha(1 - gate.confidence, looks),
+        "seed": training.seed,
+        "days": judged.days,
+    }
     model, rows = judged.model, judged.data.rows
     return {
-        "slices": judge_slices(gate, rows, metric, y, mine, theirs, blocks, alpha=alpha, seed=seed),
-        "calibration": judge_calibration(training.task, metric.name, y, mine, theirs, blocks, alpha=alpha, seed=seed),
+        "slices": judge_slices(gate, rows, metric, y, mine, theirs, blocks, **spread),
+        "calibration": judge_calibration(training.task, metric.name, y, mine, theirs, blocks, **spread),
         "cases": run_cases(
             frozen.cases, lambda t: model.predict(t, "behavioural cases"), model.card.plan, model.card.classes, rows
         ),

@@ -44,6 +44,7 @@ def judge_slices(
     *,
     alpha: float,
     seed: int,
+    days: NDArray[np.int64] | None = None,
 ) -> tuple[SliceResult, ...]:
     """Judge every slice that the YAML names.
 
@@ -53,9 +54,11 @@ def judge_slices(
         The holdout rows with all columns of the data; `y`, `candidate`, `champion` and `blocks` are of the same rows.
     alpha
         One-sided error of the intervals; the correction for many slices is the gate's.
+    days
+        Day of each block, as `paired_difference` takes it.
     """
     return tuple(
-        _judge(group, gate, metric, y, candidate, champion, blocks, alpha=alpha, seed=seed)
+        _judge(group, gate, metric, y, candidate, champion, blocks, alpha=alpha, seed=seed, days=days)
         for rule in gate.slices
         for group in groups_of(rule, rows)
     )
@@ -134,6 +137,7 @@ def _judge(
     *,
     alpha: float,
     seed: int,
+    days: NDArray[np.int64] | None = None,
 ) -> SliceResult:
     rule, n_rows = group.rule, int(group.rows.sum())
     margin = rule.margin if rule.margin is not None else 2 * gate.margin
@@ -143,7 +147,7 @@ def _judge(
     if n_rows < rule.min_rows:
         return _but(empty, f"{n_rows:,} rows, it takes {rule.min_rows:,}")
     truth, mine = y[group.rows], candidate[group.rows]
-    _, own = np.unique(blocks[group.rows], return_inverse=True)
+    present, own = np.unique(blocks[group.rows], return_inverse=True)
     n_blocks = int(own.max()) + 1
     if n_blocks < MIN_BLOCKS:
         return _but(empty, f"{n_blocks} blocks of time, it takes {MIN_BLOCKS}")
@@ -154,18 +158,19 @@ def _judge(
     if champion is None:
         return SliceResult(group.name, n_rows, score, None, None, margin, None, empty.blocks)
     theirs = champion[group.rows]
-    gain = paired_difference(metric, truth, mine, theirs, own, alpha=alpha, seed=seed)
+    own_days = None if days is None else np.unique(days[present], return_inverse=True)[1]
+    gain = paired_difference(metric, truth, mine, theirs, own, alpha=alpha, seed=seed, days=own_days)
     before = float(resampled(metric, truth, theirs, own, whole)[0])
-    p_worse = probability_not_worse(gain, margin, n_blocks)
+    p_worse = probability_not_worse(gain, margin)
     return SliceResult(group.name, n_rows, score, before, gain, margin, p_worse, empty.blocks)
 
 
-def probability_not_worse(gain: Estimate, margin: float, n_blocks: int) -> float:
+def probability_not_worse(gain: Estimate, margin: float) -> float:
     """Return the one-sided p-value of "the loss is at most the margin" (Student's t, as in `bootstrap`)."""
     beyond = gain.value + margin
     if gain.standard_error == 0:
         return 1.0 if beyond >= 0 else 0.0
-    return float(stats.t.cdf(beyond / gain.standard_error, n_blocks - 1))
+    return float(stats.t.cdf(beyond / gain.standard_error, gain.degrees))
 
 
 def _but(result: SliceResult, problem: str, *, evaluated: bool = True) -> SliceResult:

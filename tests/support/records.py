@@ -25,7 +25,7 @@ from tests.support.tiny import day
 
 def estimate(lower: float, upper: float) -> Estimate:
     """Return an interval around its middle."""
-    return Estimate((lower + upper) / 2, (upper - lower) / 4, lower, upper)
+    return Estimate((lower + upper) / 2, (upper - lower) / 4, lower, upper, 27)
 
 
 def evaluation(**changes: Any) -> Evaluation:

@@ -48,7 +48,7 @@ def _problems(changes: dict[str, Any], policy: Policy = POLICY) -> dict[str, lis
         ("calibration", {"calibration": CalibrationResult(0.3, None, None)}),
         ("calibration", {"calibration": CalibrationResult(0.15, 0.02, estimate(-0.15, -0.10))}),
         ("calibration", {"calibration": CalibrationResult(float("nan"), None, None)}),
-        ("calibration", {"calibration": CalibrationResult(0.1, 0.1, Estimate(*[float("nan")] * 4))}),
+        ("calibration", {"calibration": CalibrationResult(0.1, 0.1, Estimate(*[float("nan")] * 4, 27))}),
         ("calibration", {"calibration": None}),
         ("case: a storm delays", {"cases": (BROKEN,)}),
         ("case: a storm delays", {"cases": (dataclasses.replace(BROKEN, evaluated=False),)}),

@@ -64,8 +64,8 @@ NAN = float("nan")
         ({"over_baseline": None}, "reject", "there is no comparison with the trivial baseline"),
         ({"over_champion": None}, "reject", "there is no comparison with the champion"),
         ({"over_champion": None, "incomparable": "column x1 is missing"}, "reject", "cannot score these rows"),
-        ({"over_champion": Estimate(NAN, NAN, NAN, NAN)}, "inconclusive", "cannot tell"),
-        ({"over_baseline": Estimate(NAN, NAN, NAN, NAN)}, "reject", "not better than a model without features"),
+        ({"over_champion": Estimate(NAN, NAN, NAN, NAN, 27)}, "inconclusive", "cannot tell"),
+        ({"over_baseline": Estimate(NAN, NAN, NAN, NAN, 27)}, "reject", "not better than a model without features"),
         ({"n_rows": 499}, "inconclusive", "499 rows in 28 blocks; it takes 500 rows and 20 blocks"),
         ({"n_blocks": 19}, "inconclusive", "1,000 rows in 19 blocks"),
         ({"n_classes": 1}, "inconclusive", "rows of one class only"),
@@ -189,7 +189,7 @@ def test_no_setting_promotes_what_is_worse_by_a_lot_or_loses_to_the_baseline(
     policy = dataclasses.replace(POLICY, **shared)
     champion = {"champion": 0.5 + (worth if greater else -worth), "baseline": 0.5, "greater_is_better": greater}
     loss = -worth * lost
-    worse = evaluation(rule=rule, **champion, over_champion=Estimate(loss, 0.0, loss, loss))
+    worse = evaluation(rule=rule, **champion, over_champion=Estimate(loss, 0.0, loss, loss, 27))
     assert decide(worse, policy).decision != "promote", "half of what the champion is worth is lost"
     loses = evaluation(rule=rule, over_baseline=estimate(-below, 0.0))
     assert decide(loses, policy).decision == "reject", "a model without features is as good"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from scipy import stats
 from sklearn import metrics as reference
 
+from retraining.blocks import block_days, block_index
 from retraining.bootstrap import block_weights, paired_difference
 from retraining.errors import NotEnoughData, SpecError
 from retraining.metrics import METRICS, find_metric, resampled, value
@@ -36,11 +38,14 @@ def weights_of(n_blocks: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("name", "expected"), BINARY, ids=[name for name, _ in BINARY])
-@pytest.mark.parametrize("ties", [False, True])
-def test_binary_metrics_equal_scikit_learns(name: str, expected: Callable[..., float], ties: bool) -> None:
+@pytest.mark.parametrize("decimals", [1, 3, 17], ids=["ties", "some ties", "no ties"])
+@pytest.mark.parametrize("cells", [2**20, 100], ids=["at once", "in parts"])
+def test_binary_metrics_equal_scikit_learns(
+    name: str, expected: Callable[..., float], decimals: int, cells: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retraining.metrics._CELLS", cells)
     random = np.random.default_rng(0)
-    p = random.random(400)
-    p = np.round(p, 1) if ties else p
+    p = np.round(random.random(400), decimals)
     y = (random.random(400) < p).astype(float)
     blocks = random.permutation(np.arange(400) % 17)
     weights = weights_of(17)
@@ -107,6 +112,42 @@ def test_a_difference_is_positive_when_the_new_one_is_better() -> None:
     found = _compare(1, better=0.5)
     assert 0 < found.lower < found.value < found.upper
     assert _compare(1, better=-0.5).upper < 0
+
+
+def test_blocks_that_share_their_day_give_the_interval_of_days() -> None:
+    random = np.random.default_rng(0)
+    blocks = np.repeat(np.arange(28), 20)
+    days = np.arange(28) // 4
+    y = np.zeros(len(blocks))
+    shared = 1 + 0.2 * random.normal(size=7)[days[blocks]] + 0.01 * random.normal(size=len(blocks))
+    arguments: Any = {"alpha": 0.05, "seed": 0}
+    apart = paired_difference(METRICS["mae"], y, y, shared, blocks, **arguments)
+    found = paired_difference(METRICS["mae"], y, y, shared, blocks, days=days, **arguments)
+    of_days = shared.reshape(7, -1).mean(axis=1)
+    error = of_days.std(ddof=1) / np.sqrt(7)  # the jackknife of a mean over equal days
+    assert found.standard_error == pytest.approx(error)
+    assert found.value - found.lower == pytest.approx(stats.t.ppf(0.95, 6) * error)
+    assert found.lower < apart.lower
+    one = paired_difference(METRICS["mae"], y, y, shared, blocks, days=np.zeros(28, dtype=np.int64), **arguments)
+    assert one == apart, "one day says nothing of other days"
+
+
+def test_a_day_without_which_there_is_one_class_only_blocks() -> None:
+    blocks = np.repeat(np.arange(28), 20)
+    y = (blocks == 5).astype(float) * (np.arange(len(blocks)) % 2)
+    new, old = np.random.default_rng(0).random((2, len(blocks)))
+    found = paired_difference(METRICS["roc_auc"], y, new, old, blocks, alpha=0.05, seed=0, days=np.arange(28) // 4)
+    assert np.isnan(found.lower)
+
+
+def test_blocks_know_their_day() -> None:
+    hours = np.array([1, 7, 8, 26, 75], dtype="timedelta64[h]")
+    times = np.datetime64("2024-01-01", "us") + hours
+    start = datetime(2024, 1, 1, tzinfo=UTC)
+    assert block_index(times, start, timedelta(hours=6)).tolist() == [0, 1, 1, 2, 3]
+    assert block_days(times, start, timedelta(hours=6)).tolist() == [0, 0, 1, 2]
+    assert block_days(times, start, timedelta(hours=5)).tolist() == [0, 0, 1, 2]  # 25 to 30 h begins on day 1
+    assert block_days(times, start, timedelta(days=1)) is None
 
 
 def test_each_bound_is_wrong_about_as_often_as_stated() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from retraining.gate.policy import Policy
+from retraining.gate.settling import settle
 from retraining.records import Estimate, Evaluation, Item
+from retraining.windows import format_duration
 
 _SAME = "the candidate predicts exactly as the champion does; "
 """The usual case of a refresh one holdout after the champion: same recipe, same training rows."""
@@ -36,7 +38,7 @@ def against_champion(e: Evaluation, policy: Policy) -> tuple[Item, ...]:
         what = "worse than the champion" if over.upper < 0 else f"not better by as much as {policy.margin:g}"
         return (Item("champion", "block", figures, limit, f"{e.rule}: {what}: {figures}", _needed(over, bar)),)
     sentence = f"{e.rule}: the holdout cannot tell: {figures}; the lower bound must be above {bar:+.4f}"
-    remedy = f"{_needed(over, bar)}; {_more_rows(e, over, bar)}"
+    remedy = f"{_needed(over, bar)}; {_more_rows(e, policy, over, bar)}"
     return (Item("champion", "block", figures, limit, sentence, remedy, undecided=True),)
 
 
@@ -64,9 +66,14 @@ def _needed(over: Estimate, bar: float) -> str:
     return f"a gain of at least {bar + over.value - over.lower:+.4f} on these rows"
 
 
-def _more_rows(e: Evaluation, over: Estimate, bar: float) -> str:
-    """Intervals shrink with the square root of the number of blocks; say how many would do if the gain stays."""
-    if over.value <= bar:
+def _more_rows(e: Evaluation, policy: Policy, over: Estimate, bar: float) -> str:
+    if not over.value > bar:
         return "more rows alone will not do: the gain itself is too small"
-    factor = ((over.value - over.lower) / (over.value - bar)) ** 2
-    return f"or about {e.n_blocks * factor:.0f} blocks instead of {e.n_blocks}, if the gain stays (gate.holdout)"
+    found = settle(e, over, bar, policy.holdout, policy.label_delay, policy.partition)
+    if found is None:
+        return "more rows alone will not do: it would take more than a year of them"
+    rows = f"about {found.n_rows:,} rows in {found.n_blocks} blocks that nobody judged before, if the gain stays"
+    if not e.time_ordered:
+        return f"or {rows}"
+    longer = f" with gate.holdout: {format_duration(found.holdout)}" if found.holdout > policy.holdout else ""
+    return f"or a run as of {found.as_of:%Y-%m-%d %H:%M} UTC or later{longer}: {rows}"

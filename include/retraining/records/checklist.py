@@ -8,12 +8,16 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Estimate:
-    """A metric on the holdout with its two-sided interval; `sides` are the one-sided bounds decisions use."""
+    """A difference on the holdout: a positive one is a gain.
+
+    `lower` and `upper` are the one-sided bounds that decisions use, by Student's t with `degrees` degrees of freedom.
+    """
 
     value: float
     standard_error: float
     lower: float
     upper: float
+    degrees: int
 
 
 @dataclass(frozen=True)

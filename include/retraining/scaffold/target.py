@@ -63,7 +63,7 @@ def _binary(table: Table, column: Column) -> Target:
         margin = Choice(0.05, "The largest loss of average precision that a refresh may bring.")
     else:
         metric = Choice("roc_auc", f"How well rows are ranked; {share:.0%} of them are {second}.")
-        margin = Choice(0.02, "The largest loss of ROC AUC that a refresh may bring.")
+        margin = Choice(0.025, "The largest loss of ROC AUC that a refresh may bring.")
     return Target(column.name, task, (first, second), metric, margin)
 
 

@@ -77,11 +77,12 @@ class Gate(Group):
         "auto", description="refresh: not worse by margin; replace: better. auto: refresh only for the same recipe."
     )
     margin: float = Field(
-        0.02,
+        0.025,
         gt=0,
         allow_inf_nan=False,
         description="Largest loss that is accepted from a refresh, in the metric's unit; never more than half of what "
-        "the champion is better than a model without features.",
+        "the champion is better than a model without features. 0.025 of ROC AUC is about the least that a week of some "
+        "thousand rows tells from no change.",
     )
     confidence: float = Field(0.95, gt=0.5, lt=1, description="One-sided confidence of the gate's statements.")
     min_rows: int = Field(500, ge=50, description="Fewest holdout rows that can decide.")
