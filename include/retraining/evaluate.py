@@ -18,11 +18,12 @@ from retraining.bootstrap import paired_difference
 from retraining.calibration import judge_calibration
 from retraining.errors import Damaged, NotEnoughData, shown
 from retraining.metrics import Array, Metric, find_metric, resampled
-from retraining.plots import draw
 from retraining.records import Champion, Estimate, Evaluation, Snapshot, Trained, Window, digest_of, to_dict
 from retraining.slices import judge_slices
 from retraining.spec import FrozenSpec
 from retraining.train import Labelled, labelled_rows
+from retraining.verdicts import finalist
+from retraining.verdicts.describe import describe
 from retraining.workspace import Workspace
 
 
@@ -73,8 +74,8 @@ def evaluate(
     Damaged
         When the candidate or the champion cannot be read back as it was stored.
     """
-    bound = [trained.artifact_id, champion.sequence if champion else None, window_id(holdout, window), frozen.id]
-    key = digest_of(["evaluate", *bound, as_of.isoformat()])
+    sequence = champion.sequence if champion else None
+    key = finalist.work_key(trained.artifact_id, sequence, window_id(holdout, window), frozen.id, as_of)
     done = workspace.ledger.finished(Evaluation, frozen.model, "evaluate", key)
     if done is not None:
         return done  # above all with its number of earlier looks: a run that is repeated does not look again
@@ -133,7 +134,7 @@ def _evaluate(
         **_beyond_the_metric(frozen, judged, metric, looks),
     )
     if judged is not None and figures["candidate"] is not None:
-        _log(workspace, trained, evaluation, judged)
+        _show(workspace, frozen, trained, evaluation, judged)
     return evaluation
 
 
@@ -260,14 +261,19 @@ def _keys(workspace: Workspace, snapshot: Snapshot, key: tuple[str, ...]) -> pa.
     return pa.concat_tables(tables, promote_options="permissive")
 
 
-def _log(workspace: Workspace, trained: Trained, evaluation: Evaluation, judged: _Judged) -> None:
+def _show(
+    workspace: Workspace, frozen: FrozenSpec, trained: Trained, evaluation: Evaluation, judged: _Judged
+) -> None:
+    """Keep the finalist's figures for the page, and log them with the metrics to the candidate's run."""
     metrics = {
         f"holdout_{name}_{evaluation.metric}": number
         for name in ("candidate", "champion", "baseline")
         if (number := getattr(evaluation, name)) is not None
     }
     tags = {"holdout": evaluation.holdout_id, "rule": evaluation.rule}
+    made, flipped, pictures = describe(
+        frozen, evaluation, judged.model, judged.data, judged.candidate, judged.champion
+    )
+    finalist.keep(workspace.store, evaluation, made, flipped)
     workspace.registry.add_to_run(trained.run_id, metrics, tags)
-    task = "regression" if evaluation.n_classes is None else "classification"
-    plots = draw(task, judged.data.y, judged.candidate, judged.champion, judged.data.classes)
-    workspace.registry.log_files(trained.run_id, {f"plots/{name}": png for name, png in plots.items()})
+    workspace.registry.log_files(trained.run_id, {f"plots/{p.name}.png": p.png() for p in pictures})
