@@ -14,6 +14,7 @@ from retraining.errors import DeployRefused, RequestError
 from retraining.gate import verdict_id
 from retraining.preflight import preflight
 from retraining.records import Alert, Champion, Deployment, Release, Verdict, short
+from retraining.verdicts import card
 from retraining.workspace import Workspace
 
 
@@ -30,6 +31,7 @@ def deploy(workspace: Workspace, verdict: Verdict, release_id: str, *, wait_for_
     if done is not None:
         if done.outcome == "deployed":
             sync_alias(workspace, verdict.model, verdict.evaluation.as_of)
+            card.keep(workspace, verdict)
         return done
     if release.blocking:
         return _refused(workspace, verdict, release)
@@ -193,7 +195,7 @@ def _move(workspace: Workspace, verdict: Verdict, release: Release, by: str) -> 
     if (now.sequence if now else None) != evaluation.champion_sequence:
         return _superseded(workspace, verdict)
     preflight(workspace.store, release.id)
-    card = artifacts.load(workspace.store, release.id).card
+    estimator = artifacts.load(workspace.store, release.id).card.estimator
     version = _register(workspace, verdict, release)
     sequence = now.sequence + 1 if now else 1
     champion = Champion(
@@ -204,7 +206,7 @@ def _move(workspace: Workspace, verdict: Verdict, release: Release, by: str) -> 
         verdict_id=verdict.id,
         spec_id=evaluation.spec_id,
         recipe_id=evaluation.recipe_id,
-        estimator=card.estimator,
+        estimator=estimator,
         version=version,
         as_of=evaluation.as_of,
         cutoff=release.cutoff,
@@ -217,6 +219,7 @@ def _move(workspace: Workspace, verdict: Verdict, release: Release, by: str) -> 
     if not workspace.ledger.move_champion(champion, deployment):
         return workspace.ledger.outcome(verdict.id) or _superseded(workspace, verdict)
     sync_alias(workspace, model, evaluation.as_of)
+    card.keep(workspace, verdict)
     return deployment
 
 

@@ -261,9 +261,7 @@ def _keys(workspace: Workspace, snapshot: Snapshot, key: tuple[str, ...]) -> pa.
     return pa.concat_tables(tables, promote_options="permissive")
 
 
-def _show(
-    workspace: Workspace, frozen: FrozenSpec, trained: Trained, evaluation: Evaluation, judged: _Judged
-) -> None:
+def _show(workspace: Workspace, frozen: FrozenSpec, trained: Trained, evaluation: Evaluation, judged: _Judged) -> None:
     """Keep the finalist's figures for the page, and log them with the metrics to the candidate's run."""
     metrics = {
         f"holdout_{name}_{evaluation.metric}": number
@@ -271,9 +269,7 @@ def _show(
         if (number := getattr(evaluation, name)) is not None
     }
     tags = {"holdout": evaluation.holdout_id, "rule": evaluation.rule}
-    made, flipped, pictures = describe(
-        frozen, evaluation, judged.model, judged.data, judged.candidate, judged.champion
-    )
+    made, flipped, pictures = describe(frozen, evaluation, judged.model, judged.data, judged.candidate, judged.champion)
     finalist.keep(workspace.store, evaluation, made, flipped)
     workspace.registry.add_to_run(trained.run_id, metrics, tags)
     workspace.registry.log_files(trained.run_id, {f"plots/{p.name}.png": p.png() for p in pictures})

@@ -22,8 +22,12 @@ _MOST_POINTS = 200
 """Points of a curve: more than a page's pixels can show would only make it large."""
 _MOST_CLASSES = 15
 """Classes of a confusion matrix whose numbers can be read; the rarer ones are left out, and the picture says so."""
+_SIDE_BY_SIDE = 6
+"""Classes up to which two confusion matrices stand side by side on a page; larger ones one below the other."""
 _N_GROUPS = 10
-_STYLE = {"svg.fonttype": "none", "svg.hashsalt": "retraining", "font.size": 10.0, "text.parse_math": False}
+_UPRIGHT = 1
+"""Characters of a name that fits below its tick without being turned."""
+_STYLE: Any = {"svg.fonttype": "none", "svg.hashsalt": "retraining", "font.size": 8.5, "text.parse_math": False}
 """Text stays text, and the same picture is the same bytes. A class may be called `$x$`: it is not mathematics."""
 
 
@@ -47,7 +51,7 @@ class Picture:
 
 def draw(task: str, y: Array, candidate: Array, champion: Array | None, classes: tuple[Any, ...]) -> list[Picture]:
     """Return what can be drawn of a holdout's truth and predictions; nothing where it has one class only."""
-    models = [("candidate", candidate, _CANDIDATE)]
+    models = [("challenger", candidate, _CANDIDATE)]
     if champion is not None:
         models.append(("champion", champion, _CHAMPION))
     if task == "regression":
@@ -59,6 +63,15 @@ def draw(task: str, y: Array, candidate: Array, champion: Array | None, classes:
     return [_roc(y, models), _recall(y, models), _calibration(y, models), _confusion(y, models, classes)]
 
 
+def class_name(value: object) -> str:
+    """Return a class as people write it: labels that a source stores as 1.0 are 1.
+
+    >>> class_name(1.0), class_name("late")
+    ('1', 'late')
+    """
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
 def lines(panels: Sequence[tuple[str, Sequence[Any], Sequence[tuple[str, Sequence[float]]]]], ylabel: str) -> Figure:
     """Draw small pictures side by side on one scale: a title, its x values (numbers or texts) and named curves.
 
@@ -67,22 +80,24 @@ def lines(panels: Sequence[tuple[str, Sequence[Any], Sequence[tuple[str, Sequenc
     with mpl.rc_context(_STYLE):
         n_columns = min(3, len(panels))
         n_rows = -(-len(panels) // n_columns)
-        figure = Figure(figsize=(3.7 * n_columns, 2.9 * n_rows), layout="constrained")
+        figure = Figure(figsize=(3.2 * n_columns, 2.5 * n_rows), layout="constrained")
         grid = figure.subplots(n_rows, n_columns, sharey=True, squeeze=False).ravel()
         for axes, (title, xs, curves) in zip(grid, panels, strict=False):
             for index, (name, ys) in enumerate(curves):
                 style = "o" if xs and isinstance(xs[0], str) else "o-"
-                axes.plot(range(len(xs)) if style == "o" else xs, ys, style, markersize=4, color=f"C{index}", label=name)
+                axes.plot(
+                    range(len(xs)) if style == "o" else xs, ys, style, markersize=4, color=f"C{index}", label=name
+                )
             if xs and isinstance(xs[0], str):
-                axes.set_xticks(range(len(xs)), [_short(x, 12) for x in xs], rotation=45, ha="right")
+                _name_ticks(axes, [_short(x, 12) for x in xs])
                 axes.set_xlim(-0.5, len(xs) - 0.5)
-            axes.set_title(_short(title, 32), fontsize=10)
+            axes.set_title(_short(title, 32))
         for axes in grid[::n_columns]:
             axes.set_ylabel(ylabel)
         for axes in grid[len(panels) :]:
             axes.set_visible(False)
         if panels and len(panels[0][2]) > 1:
-            grid[0].legend(fontsize=8)
+            grid[0].legend(fontsize=7.5)
         return figure
 
 
@@ -118,10 +133,12 @@ def _recall(y: Array, models: _Models) -> Picture:
 
 def _calibration(y: Array, models: _Models) -> Picture:
     figure, axes = _empty("Calibration", "predicted probability", "observed share")
+    end = 0.0
     for name, p, (colour, line) in models:
         share, mean = calibration_curve(y, p, n_bins=_N_GROUPS, strategy="quantile")
         axes.plot(mean, share, f"o{line}", color=colour, label=name, markersize=4)
-    _diagonal(axes)
+        end = max(end, *mean, *share)
+    _diagonal(axes, min(1.0, 1.1 * end))
     text = "Observed share against predicted probability in ten groups of equal size; the dotted diagonal is perfect."
     return _finished(figure, axes, "calibration", "Calibration", text)
 
@@ -144,11 +161,13 @@ def _confidence(y: Array, models: _Models) -> Picture:
 def _confusion(y: Array, models: _Models, classes: tuple[Any, ...]) -> Picture:
     counts = np.bincount(y.astype(int), minlength=len(classes))
     shown = np.sort(np.argsort(-counts, kind="stable")[:_MOST_CLASSES])
-    names = [_short(classes[i], 14) for i in shown]
+    names = [_short(class_name(classes[i]), 14) for i in shown]
     with mpl.rc_context(_STYLE):
-        side = max(3.4, 0.5 * len(names) + 1.6)
-        figure = Figure(figsize=(side * len(models), side), layout="constrained")
-        grid = figure.subplots(1, len(models), squeeze=False)[0]
+        side = max(2.4, 0.45 * len(names) + 1.3)
+        across = len(models) if len(names) <= _SIDE_BY_SIDE else 1
+        down = len(models) // across
+        figure = Figure(figsize=(side * across, side * down), layout="constrained")
+        grid = figure.subplots(down, across, squeeze=False).ravel()
         said = []
         for axes, (name, p, _) in zip(grid, models, strict=True):
             predicted = p.argmax(axis=1) if p.ndim == 2 else (p >= 0.5).astype(int)
@@ -157,11 +176,13 @@ def _confusion(y: Array, models: _Models, classes: tuple[Any, ...]) -> Picture:
             axes.imshow(share, vmin=0, vmax=1, cmap="Blues")
             for (row, column), value in np.ndenumerate(share):
                 colour = "white" if value > 0.5 else "black"
-                axes.text(column, row, f"{value:.0%}", ha="center", va="center", color=colour, fontsize=9)
-            axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
+                axes.text(column, row, f"{value:.0%}", ha="center", va="center", color=colour, fontsize=8)
+            _name_ticks(axes, names)
             axes.set_yticks(range(len(names)), names)
             axes.set(title=name, xlabel="predicted", ylabel="true")
-            said.append(f"{name} finds {', '.join(f'{d:.0%} of {n}' for d, n in zip(share.diagonal(), names, strict=True))}")
+            said.append(
+                f"{name} finds {', '.join(f'{d:.0%} of {n}' for d, n in zip(share.diagonal(), names, strict=True))}"
+            )
     left = f" The {len(classes) - len(names)} rarest classes are left out." if len(classes) > len(names) else ""
     at = " at a probability of 0.5" if len(classes) == 2 else ""
     return Picture("confusion", f"Confusion{at}", f"Confusion{at}: {'; '.join(said)}.{left}", figure)
@@ -185,7 +206,7 @@ def _histogram(y: Array, models: _Models) -> Picture:
     figure, axes = _empty("Distribution of residuals", "truth less prediction", "rows")
     every = np.concatenate([y - p for _, p, _ in models])
     low, high = np.quantile(every, [0.005, 0.995])  # a few extreme rows would leave nothing of the picture
-    bins = np.linspace(low, high if high > low else low + 1, 61)
+    bins = np.linspace(low, high if high > low else low + 1, 61).tolist()
     for name, p, (colour, line) in models:
         axes.hist(y - p, bins=bins, histtype="step", color=colour, linestyle=line, label=name)
     axes.axvline(0, linestyle=":", color="#444444", linewidth=1)
@@ -195,19 +216,24 @@ def _histogram(y: Array, models: _Models) -> Picture:
 
 def _empty(title: str, x: str, y: str) -> tuple[Figure, Axes]:
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(4.6, 3.9), layout="constrained")
+        figure = Figure(figsize=(3.2, 3.0), layout="constrained")
         axes = figure.subplots()
     axes.set(title=title, xlabel=x, ylabel=y)
     return figure, axes
 
 
 def _finished(figure: Figure, axes: Axes, name: str, title: str, alt: str) -> Picture:
-    axes.legend(fontsize=9)
+    axes.legend(fontsize=7.5)
     return Picture(name, title, alt, figure)
 
 
-def _diagonal(axes: Axes) -> None:
-    axes.plot([0, 1], [0, 1], ":", color="#444444", linewidth=1)
+def _name_ticks(axes: Axes, names: list[str]) -> None:
+    turned: dict[str, Any] = {"rotation": 45, "ha": "right"} if max(map(len, names)) > _UPRIGHT else {}
+    axes.set_xticks(range(len(names)), names, **turned)
+
+
+def _diagonal(axes: Axes, end: float = 1.0) -> None:
+    axes.plot([0, end], [0, end], ":", color="#444444", linewidth=1)
 
 
 def _thinned(x: Array, y: Array) -> tuple[Array, Array]:

@@ -17,14 +17,16 @@ from retraining.errors import Damaged
 from retraining.readings import in_force
 from retraining.records import Chunk, PredictionSet, Snapshot, digest_of, short
 from retraining.store import Entry, Store, sha256
+from retraining.verdicts.finalist import FINALISTS, parse
 from retraining.workspace import Workspace
 
-Kind = Literal["chunk", "snapshot", "spec", "release", "predictions", "leftover"]
+Kind = Literal["chunk", "snapshot", "spec", "release", "predictions", "report", "leftover"]
 _KINDS: dict[str, Kind] = {
     "snapshots": "snapshot",
     "specs": "spec",
     "releases": "release",
     "predictions": "predictions",
+    "reports": "report",
 }
 _BACKUP = "Restore it from a backup of the store."
 _ADVICE: dict[str, str] = {
@@ -33,6 +35,7 @@ _ADVICE: dict[str, str] = {
     "spec": f"{_BACKUP} Without one, its runs can be neither finished nor repeated.",
     "release": f"{_BACKUP} Without one, roll back or retrain if it is live.",
     "predictions": f"{_BACKUP} Without one, the monitor cannot measure that day.",
+    "report": f"{_BACKUP} Without one, its verdict's page has no curves; the verdict itself is in the ledger.",
     "leftover": "Harmless: a writer was killed. Delete it, or leave it to housekeeping.",
 }
 
@@ -94,6 +97,7 @@ def verify(workspace: Workspace, *, deep: bool = False) -> Verification:
         *_specs(store, there),
         *_releases(store, there, wanted),
         *_predictions(workspace, there),
+        *_finalists(store, there),
         *_missing(there, wanted),
         *(_problem("leftover", key, "was never finished", harmless=True) for key in there if _is_leftover(key)),
     ]
@@ -216,14 +220,8 @@ def _content_id(data: bytes) -> str | None:
 
 def _missing(there: Mapping[str, Entry], wanted: set[str]) -> Iterator[Problem]:
     present = {items.item_of(key) for key in there if not _is_leftover(key)}
-    kinds: dict[str, Kind] = {
-        "snapshots": "snapshot",
-        "specs": "spec",
-        "releases": "release",
-        "predictions": "predictions",
-    }
     for item in sorted(wanted - present):
-        yield _problem(kinds[item.partition("/")[0]], item, "missing")
+        yield _problem(_KINDS[item.partition("/")[0]], item, "missing")
 
 
 def _specs(store: Store, there: Mapping[str, Entry]) -> Iterator[Problem]:
@@ -235,6 +233,15 @@ def _specs(store: Store, there: Mapping[str, Entry]) -> Iterator[Problem]:
             whole = False
         if not whole:
             yield _problem("spec", key, "was altered: what it says does not make up its id")
+
+
+def _finalists(store: Store, there: Mapping[str, Entry]) -> Iterator[Problem]:
+    keys = [k for k in there if k.startswith(FINALISTS) and k.endswith(".json")]
+    for key, data in zip(keys, items.all_at_once(store.read, keys), strict=True):
+        try:
+            parse(data, key)
+        except Damaged:
+            yield _problem("report", key, "was altered or truncated")
 
 
 def _releases(store: Store, there: Mapping[str, Entry], wanted: set[str]) -> Iterator[Problem]:

@@ -13,7 +13,7 @@ from retraining import plots
 from retraining.artifacts import StoredModel, predict
 from retraining.errors import NotEnoughData
 from retraining.metrics import Array
-from retraining.plots import Picture
+from retraining.plots import Picture, class_name
 from retraining.records import Evaluation
 from retraining.release import column_importance, flips, spread
 from retraining.spec import FrozenSpec
@@ -109,7 +109,8 @@ def _panel(
     if len(grid) < 2:
         return None
     many = x.iloc[np.tile(np.arange(len(x)), len(grid))].copy()
-    many[name] = np.repeat(np.asarray(grid, dtype=x[name].dtype), len(x))
+    kind = np.float64 if name in model.card.plan.numeric else object
+    many[name] = np.repeat(np.asarray(grid, dtype=kind), len(x))
     found = predict(model.pipeline, model.card.task, many).reshape(len(grid), len(x), -1).mean(axis=1)
     shown = [_MISSING if v is None else v for v in grid]
     return name, shown, [(text, found[:, i].tolist()) for i, text in _outputs(found, classes)]
@@ -129,7 +130,7 @@ def _outputs(found: Array, classes: tuple[Any, ...]) -> list[tuple[int, str]]:
     if found.shape[1] == 1:
         return [(0, "")]
     order = np.argsort(-np.ptp(found, axis=0), kind="stable")[:_MOST_OUTPUTS]
-    return [(int(i), str(classes[i])) for i in np.sort(order)]
+    return [(int(i), class_name(classes[i])) for i in np.sort(order)]
 
 
 def _range(curves: list[tuple[str, list[float]]]) -> str:
@@ -164,11 +165,11 @@ def _shown(outputs: Array, classes: tuple[Any, ...]) -> list[str]:
         return [f"{v:.5g}" for v in outputs]
     if outputs.ndim == 2:
         best = outputs.argmax(axis=1)
-        return [f"{classes[i]} ({row[i]:.1%})" for i, row in zip(best, outputs, strict=True)]
-    return [f"{classes[int(v >= 0.5)]} ({v:.1%} for {classes[1]})" for v in outputs]
+        return [f"{class_name(classes[i])} ({row[i]:.1%})" for i, row in zip(best, outputs, strict=True)]
+    return [f"{class_name(classes[int(v >= 0.5)])} ({v:.1%} for {class_name(classes[1])})" for v in outputs]
 
 
 def _truths(data: Labelled, rows: NDArray[np.int64]) -> list[str]:
     if not data.classes:
         return [f"{v:.5g}" for v in data.y[rows]]
-    return [str(data.classes[int(v)]) for v in data.y[rows]]
+    return [class_name(data.classes[int(v)]) for v in data.y[rows]]

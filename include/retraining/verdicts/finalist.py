@@ -134,6 +134,12 @@ def flipped_rows(store: Store, e: Evaluation) -> tuple[Flip, ...]:
         return ()
     rows = parquet.from_bytes(store.read(kept[0])).to_pylist()
     return tuple(
-        Flip(tuple((n, str(v)) for n, v in row.items() if n not in OUR_FLIPS), *(str(row[n]) for n in OUR_FLIPS))
+        Flip(tuple((n, _cell(v)) for n, v in row.items() if n not in OUR_FLIPS), *(str(row[n]) for n in OUR_FLIPS))
         for row in rows
     )
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}".removesuffix(":00")
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from retraining.records import Estimate
 
-_PADDING = 0.06
-"""Share of the width left free on both sides, so that no end of a line touches the edge."""
+_PADDING = 0.1
+"""Share of the width left free on both sides, so that neither a line nor the text at its end touches the edge."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def render(story: Story) -> str:
     """Return the page."""
     e = story.verdict.evaluation
     gains = [s.gain for s in e.slices if s.gain is not None]
-    over = [x for x in (e.over_champion, e.over_baseline) if x is not None]
+    over = [] if e.over_champion is None else [e.over_champion]
     return (
         templates()
         .get_template("verdict.html")
