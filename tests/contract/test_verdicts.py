@@ -73,13 +73,11 @@ def test_a_gate_that_was_killed_before_its_page_makes_it(home: Workspace, monkey
     assert len(path.read_bytes()) >= len(before), "the same page, with what became of it since"
 
 
-def test_figures_are_computed_once_and_a_failure_stops_the_stage(
-    loop: Loop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_figures_are_computed_once_and_a_failure_stops_the_stage(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     r, e = loop.results, loop.results["evaluate"]
     made = finalist.read(loop.workspace.store, e)
     assert made.key == finalist.evaluation_key(e) and {d.name for d in made.drawings} >= {"roc", "confusion"}
-    assert [name for name, _ in made.importance][0] == "x1" and made.dependence is not None
+    assert made.importance[0][0] == "x1" and made.dependence is not None
 
     def broken(*_: object) -> None:
         raise ValueError("no picture")
@@ -137,9 +135,7 @@ def test_reports_go_with_their_verdict_and_not_before(home: Workspace) -> None:
     assert verify(home).damage == ()
 
 
-def test_pages_and_cards_on_the_command_line(
-    lived: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_pages_and_cards_on_the_command_line(lived: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name, value in environ(lived.settings).items():
         monkeypatch.setenv(name, value)
 
@@ -173,10 +169,12 @@ def test_a_million_rows_are_shown_like_twenty_thousand(loop: Loop) -> None:
     model = artifacts.load(workspace.store, r["train"].artifact_id)
     few = labelled_rows(workspace, frozen, r["validate"].ingested.holdout, model.card.plan, model.card.classes)
     index = np.resize(np.arange(len(few.y)), 1_000_000)
-    many = dataclasses.replace(few, rows=few.rows.take(index), x=few.x.iloc[index], y=few.y[index], times=few.times[index])
+    many = dataclasses.replace(
+        few, rows=few.rows.take(index), x=few.x.iloc[index], y=few.y[index], times=few.times[index]
+    )
     p = model.predict(few.rows, "test")[index]
-    started = time.perf_counter()
+    started = time.process_time()
     made, rows, _ = describe.describe(frozen, r["evaluate"], model, many, p, 1 - p)
-    assert time.perf_counter() - started < 15, "3 s on a machine that does nothing else"
+    assert time.process_time() - started < 3
     assert (made.n_rows, made.n_drawn, made.flip_share) == (1_000_000, describe.N_DRAWN, 1.0)
     assert rows is not None and rows.num_rows == describe.N_FLIPS

@@ -15,7 +15,17 @@ import pytest
 from retraining import plots
 from retraining.artifacts import UNKNOWN, ModelCard
 from retraining.features import FeaturePlan
-from retraining.records import CandidateScore, Deployment, Estimate, Item, Release, Served, SliceResult, Trained, Verdict
+from retraining.records import (
+    CandidateScore,
+    Deployment,
+    Estimate,
+    Item,
+    Release,
+    Served,
+    SliceResult,
+    Trained,
+    Verdict,
+)
 from retraining.spec import FrozenSpec, load
 from retraining.verdicts import card, sections
 from retraining.verdicts.finalist import Drawing, Finalist, Flip
@@ -167,7 +177,9 @@ def test_figures_that_are_lost_are_missed_aloud(tmp_path: Path) -> None:
 
 
 def test_a_first_champion_is_compared_with_nobody(tmp_path: Path) -> None:
-    alone = evaluation(champion_release_id=None, champion_sequence=None, champion=None, over_champion=None, rule="first")
+    alone = evaluation(
+        champion_release_id=None, champion_sequence=None, champion=None, over_champion=None, rule="first"
+    )
     base = story(frozen(tmp_path))
     assert base.finalist
     first = dataclasses.replace(base.finalist, flip_share=None, dependence=None, importance=())
@@ -191,7 +203,11 @@ def test_a_card_has_every_section_in_both_forms(tmp_path: Path) -> None:
 
 
 def test_a_card_says_what_nobody_checked(tmp_path: Path) -> None:
-    hashed = {"data": {"time_column": None, "label_delay": None}, "training": {"window": None}, "gate": {"holdout": None}}
+    hashed = {
+        "data": {"time_column": None, "label_delay": None},
+        "training": {"window": None},
+        "gate": {"holdout": None},
+    }
     said = sections.limits(known(frozen(tmp_path, hashed))).notes
     text = " ".join(said)
     assert "not time-ordered" in text and "No groups of rows were judged apart" in text

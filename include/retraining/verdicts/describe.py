@@ -31,6 +31,8 @@ _MOST_OUTPUTS = 5
 """Classes of a partial dependence whose lines can be told apart."""
 N_FLIPS = 8
 """Flipped rows that are shown: examples to think about, not a list to work off."""
+_MIN_CATEGORY_ROWS = 5
+"""Rows of those a category must have to be shown: a value that hardly anybody has could name a person."""
 _MISSING = "(missing)"
 
 
@@ -122,6 +124,7 @@ def _grid(column: pd.Series[Any], *, numeric: bool) -> list[Any]:
         known = column.dropna()
         return np.unique(np.quantile(known, np.linspace(0.02, 0.98, _N_GRID))).tolist() if len(known) else []
     counts = column.value_counts(dropna=False)
+    counts = counts[counts >= _MIN_CATEGORY_ROWS]
     return [None if pd.isna(v) else v for v in counts.index[:_N_GRID]]
 
 
