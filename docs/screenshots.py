@@ -19,8 +19,8 @@ from docs.generate import ROOT
 from retraining.settings import Settings
 from retraining.verdicts.page import live
 from retraining.workspace import Workspace
-from tests.support.browser import height_of, photographed
 from tests.support.tiny import merged, retrain
+from tests.ui.browser import height_of, photographed
 
 IMAGES = ROOT / "docs" / "images"
 _MODEL = "flight_delay"
@@ -32,8 +32,8 @@ _RUNS: tuple[tuple[str, datetime, dict[str, Any]], ...] = (
     ("promoted", datetime(2025, 9, 8, tzinfo=UTC), {}),
     ("rejected", datetime(2025, 9, 29, tzinfo=UTC), _BLIND),
 )
-_COLOURS = 64
-"""Enough for a page of text and lines, in a third of the bytes."""
+_COLOURS = 256
+"""Enough for a page of text and lines, in half of the bytes."""
 
 
 def main() -> None:

@@ -12,8 +12,8 @@ from retraining.records import Verdict
 from retraining.verdicts.card import as_html, card_of
 from retraining.verdicts.page import live, page_key
 from retraining.workspace import Workspace
-from tests.support.browser import dumped, height_of, photographed
 from tests.support.tiny import NAME, day, merged, retrain, tiny, write_model
+from tests.ui.browser import dumped, height_of, photographed
 from tests.unit.test_verdict_pages import Structure
 
 pytestmark = pytest.mark.ui
