@@ -17,7 +17,7 @@ from rich.table import Table
 from benchmarks.figures import Figure
 from benchmarks.processes import quiet
 
-NAMES = ("ingest", "big", "lineage", "parse", "mlflow", "memory", "scheduler")
+NAMES = ("ingest", "big", "lineage", "checklist", "parse", "mlflow", "memory", "scheduler")
 _MODULES = {name: f"benchmarks.{name}" for name in NAMES} | {"mlflow": "benchmarks.tracking"}
 _WIDTH_IN_PIPES = 140
 

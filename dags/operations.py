@@ -1,4 +1,4 @@
-"""`approve`, `rollback` and `housekeeping`: what is done between runs. Airflow finds this DAG file here."""
+"""`approve`, `override`, `rollback` and `housekeeping`: what is done between runs. Airflow finds this DAG file here."""
 
 from retraining_airflow.discovery import build_shared
 from retraining_airflow.graphs.operations import BUILDS

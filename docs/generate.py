@@ -102,7 +102,7 @@ def _type(field: FieldInfo) -> str:
 
 def _type_name(annotation: Any) -> str:
     inner, many = _inner_group(annotation)
-    if inner is not None:
+    if inner is not None and get_origin(annotation) is not dict:
         return f"list of {inner.__name__.lower()}s" if many else "group"
     origin, arguments = get_origin(annotation), [a for a in get_args(annotation) if a not in (type(None), Ellipsis)]
     if origin is Annotated:
@@ -130,7 +130,7 @@ def _default(field: FieldInfo) -> str:
         return "**required**"
     inner, many = _inner_group(field.annotation)
     value = field.get_default(call_default_factory=True)
-    if inner is not None and not many:
+    if inner is not None and not many and value != {}:
         return "none" if value is None else "see its keys"
     if value is None:
         return "none"
@@ -200,11 +200,11 @@ def dags_page() -> str:
     parts = [
         _NOTE.format(source="include/retraining_airflow/graphs/"),
         "# The DAGs",
-        f"Three per model (here for `{_EXAMPLE}`, with its schedules; M is the model's name) and three for all of "
+        f"Three per model (here for `{_EXAMPLE}`, with its schedules; M is the model's name) and four for all of "
         "them. In Airflow's UI each page also has the model's YAML with all defaults filled in.",
     ]
     models = [build(frozen) for build in (retrain.build, score.build, monitor.build)]
-    shared = [operations.build_approve(), operations.build_rollback(), operations.build_housekeeping()]
+    shared = [build() for build in operations.BUILDS.values()]
     for dag in (*models, *shared):
         name = dag.dag_id.replace(_EXAMPLE, "M")
         parts += [f"## {name}", f"`{' > '.join(_in_order(dag))}`", _body(dag.doc_md or "")]

@@ -21,6 +21,7 @@ from retraining.errors import Damaged, TrainingFailed, shown
 from retraining.features import FeaturePlan, matrix
 from retraining.records import digest_of, from_dict, short, to_dict
 from retraining.store import Store, sha256
+from retraining.trust import is_trusted
 
 ALLOWED_TYPES = frozenset(
     {
@@ -28,6 +29,8 @@ ALLOWED_TYPES = frozenset(
         "functools.partial",
         "sklearn.utils.validation.check_array",
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.calibration._CalibratedClassifier",
+        "sklearn.calibration._SigmoidCalibration",
         "sklearn._loss._loss.CyHalfBinomialLoss",
         "sklearn._loss._loss.CyHalfMultinomialLoss",
         "sklearn._loss._loss.CyHalfSquaredError",
@@ -229,6 +232,17 @@ def read_pipeline(data: bytes, what: str) -> Any:
     return skops.io.loads(data, trusted=sorted(_refuse_foreign_types(data, what)))
 
 
+def types_to_trust(pipeline: Any) -> set[str]:
+    """Return the types beyond skops' own list in a fitted estimator, for others who write it with skops.
+
+    Raises
+    ------
+    TrainingFailed
+        When one of them is not on the allow-list.
+    """
+    return _refuse_foreign_types(modelfile.dumps(pipeline), type(pipeline).__name__)
+
+
 def compare_with_expected(model: StoredModel, files: dict[str, bytes]) -> float:
     """Return the largest difference between the smoke rows' outputs now and when the model was made."""
     found = model.predict(model.smoke, "smoke rows")
@@ -252,11 +266,11 @@ def _read_digests(store: Store, identity: str) -> dict[str, str]:
 
 def _refuse_foreign_types(data: bytes, what: str) -> set[str]:
     reported = set(skops.io.get_untrusted_types(data=data))
-    foreign = reported - ALLOWED_TYPES
+    foreign = {name for name in reported - ALLOWED_TYPES if not is_trusted(name)}
     if foreign:
         raise TrainingFailed(
             f"{what}: holds types that are not on the allow-list for loading: {shown(foreign)}. Nothing was loaded. "
-            "If they are right, add them to ALLOWED_TYPES in retraining/artifacts.py after reading what they do."
+            "If they are right, name them in RETRAINING_TRUSTED after reading what they do."
         )
     return reported
 

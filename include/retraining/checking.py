@@ -40,13 +40,12 @@ def shortest_interval(schedule: str) -> timedelta:
 
 
 def _checks(frozen: FrozenSpec) -> Iterator[Callable[[], object]]:
-    from retraining.features import FeaturePlan, make_model
     from retraining.metrics import find_metric
+    from retraining.train.requirements import require_candidate
     from retraining.validation.expectations import require_row_check
     from retraining.validation.windows import require_window_check
 
     spec = frozen.spec
-    plan = FeaturePlan(spec.features.numeric or ("x",), spec.features.categorical)
 
     def metric() -> None:
         find_metric(spec.training.metric, spec.training.task)
@@ -60,8 +59,7 @@ def _checks(frozen: FrozenSpec) -> Iterator[Callable[[], object]]:
     yield schedules
     yield partial(_decidable, frozen)
     for candidate in spec.training.candidates:
-        params = {**candidate.params, **{k: v[0] for k, v in candidate.search.items() if v}}
-        yield partial(make_model, candidate.estimator, params, plan, 0)
+        yield partial(require_candidate, spec.training, candidate)
     for check in spec.checks.rows:
         yield partial(require_row_check, check)
     for check in spec.checks.window:

@@ -6,12 +6,13 @@ wins and the other is superseded; the alias follows, and is completed by whoever
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Literal
 
 from retraining import artifacts
+from retraining.binding import bound_release, check_verdict
 from retraining.errors import DeployRefused, RequestError
-from retraining.gate import verdict_id
 from retraining.preflight import preflight
 from retraining.records import Alert, Champion, Deployment, Release, Verdict, short
 from retraining.verdicts import card
@@ -26,7 +27,7 @@ def deploy(workspace: Workspace, verdict: Verdict, release_id: str, *, wait_for_
     DeployRefused
         When there is no promote verdict bound to this very release, or its preflight fails.
     """
-    release = _check_binding(workspace, verdict, release_id)
+    release = _promotable(workspace, verdict, release_id)
     done = workspace.ledger.outcome(verdict.id)
     if done is not None:
         if done.outcome == "deployed":
@@ -34,16 +35,17 @@ def deploy(workspace: Workspace, verdict: Verdict, release_id: str, *, wait_for_
             card.keep(workspace, verdict)
         return done
     if release.blocking:
-        return _refused(workspace, verdict, release)
+        why = "; ".join(item.sentence for item in release.blocking)
+        return _ended(
+            workspace, verdict, "refused", f"release {short(release.id)} was refused: {why}. The champion stays"
+        )
     if wait_for_approval:
         answer = workspace.ledger.approval(verdict.id)
         if answer is None:
             return Deployment(verdict.model, "waiting", None, None, f"verdict {short(verdict.id)} waits for a person")
-        if not answer[0]:
-            raise DeployRefused(
-                f"{verdict.model}: {answer[1]} refused verdict {short(verdict.id)}. The champion stays."
-            )
-        by = answer[1]
+        approved, by = answer
+        if not approved:
+            return _ended(workspace, verdict, "refused", f"the answer was no, by {by}; the champion stays")
     return _move(workspace, verdict, release, by)
 
 
@@ -170,84 +172,95 @@ def adopt_alias(workspace: Workspace, model: str, by: str, as_of: datetime) -> C
     return rollback(workspace, model, known[-1].sequence, by, "adopted from the registry's alias", as_of)
 
 
-def _check_binding(workspace: Workspace, verdict: Verdict, release_id: str) -> Release:
-    model = verdict.model
-    known = workspace.ledger.verdict(verdict.id)
-    if known is None:
-        raise DeployRefused(f"{model}: there is no verdict {short(verdict.id)} in the ledger. The champion stays.")
-    if known.decision != "promote" or known.dry_run:
-        what = "a dry run" if known.dry_run else known.decision
-        raise DeployRefused(f"{model}: verdict {short(known.id)} is {what}, not a promotion. The champion stays.")
-    if known != verdict or known.id != verdict_id(known.evaluation, known.decision, dry_run=known.dry_run):
-        raise DeployRefused(f"{model}: verdict {short(known.id)} is not what the gate recorded. The champion stays.")
-    bound = workspace.ledger.release_of(known.id)
-    if bound is None or bound.id != release_id:
+def _promotable(workspace: Workspace, verdict: Verdict, release_id: str) -> Release:
+    check_verdict(workspace, verdict)
+    if verdict.decision != "promote" or verdict.dry_run:
+        what = "a dry run" if verdict.dry_run else verdict.decision
         raise DeployRefused(
-            f"{model}: release {short(release_id)} is not the one verdict {short(known.id)} is bound to "
-            f"({short(bound.id) if bound else 'none'}). The champion stays."
+            f"{verdict.model}: verdict {short(verdict.id)} is {what}, not a promotion. The champion stays."
         )
-    return bound
+    return bound_release(workspace, verdict, release_id)
+
+
+def is_current(workspace: Workspace, verdict: Verdict) -> bool:
+    """Tell whether the champion is still the one a verdict compared with."""
+    now = workspace.ledger.champion(verdict.model)
+    return (now.sequence if now else None) == verdict.evaluation.champion_sequence
 
 
 def _move(workspace: Workspace, verdict: Verdict, release: Release, by: str) -> Deployment:
-    model, evaluation = verdict.model, verdict.evaluation
-    now = workspace.ledger.champion(model)
-    if (now.sequence if now else None) != evaluation.champion_sequence:
+    if not is_current(workspace, verdict):
         return _superseded(workspace, verdict)
+    champion = next_champion(workspace, verdict, release, "promotion", by, verdict.reasons[-1], {})
+    before = verdict.evaluation.champion_sequence
+    detail = f"version {champion.version} is champion {champion.sequence}" + (f", replaces {before}" if before else "")
+    deployment = Deployment(verdict.model, "deployed", champion.sequence, champion.version, detail)
+    if not workspace.ledger.move_champion(champion, deployment):
+        return workspace.ledger.outcome(verdict.id) or _superseded(workspace, verdict)
+    sync_alias(workspace, verdict.model, verdict.evaluation.as_of)
+    card.keep(workspace, verdict)
+    return deployment
+
+
+def next_champion(
+    workspace: Workspace,
+    verdict: Verdict,
+    release: Release,
+    kind: Literal["promotion", "override"],
+    by: str,
+    reason: str,
+    tags: Mapping[str, str],
+) -> Champion:
+    """Load a release in a fresh process, make it a model version, and return the entry that would make it champion.
+
+    Raises
+    ------
+    DeployRefused
+        When its preflight fails; that nobody can override.
+    """
+    evaluation = verdict.evaluation
     preflight(workspace.store, release.id)
     estimator = artifacts.load(workspace.store, release.id).card.estimator
-    version = _register(workspace, verdict, release)
-    sequence = now.sequence + 1 if now else 1
-    champion = Champion(
-        model=model,
-        sequence=sequence,
-        kind="promotion",
+    return Champion(
+        model=verdict.model,
+        sequence=(evaluation.champion_sequence or 0) + 1,
+        kind=kind,
         release_id=release.id,
         verdict_id=verdict.id,
         spec_id=evaluation.spec_id,
         recipe_id=evaluation.recipe_id,
         estimator=estimator,
-        version=version,
+        version=_register(workspace, verdict, release, tags),
         as_of=evaluation.as_of,
         cutoff=release.cutoff,
         by=by,
-        reason=verdict.reasons[-1],
+        reason=reason,
         created_at=datetime.now(UTC),  # when it happened, for the record; no decision reads it
     )
-    detail = f"version {version} is champion {sequence}" + (f", replaces {now.sequence}" if now else "")
-    deployment = Deployment(model, "deployed", sequence, version, detail)
-    if not workspace.ledger.move_champion(champion, deployment):
-        return workspace.ledger.outcome(verdict.id) or _superseded(workspace, verdict)
-    sync_alias(workspace, model, evaluation.as_of)
-    card.keep(workspace, verdict)
-    return deployment
 
 
-def _register(workspace: Workspace, verdict: Verdict, release: Release) -> int:
+def _register(workspace: Workspace, verdict: Verdict, release: Release, more: Mapping[str, str]) -> int:
     tags = {
         "verdict": verdict.id,
         "spec": verdict.evaluation.spec_id,
         "recipe": verdict.evaluation.recipe_id,
         "snapshot": release.snapshot_id,
         "as_of": verdict.evaluation.as_of.isoformat(),
+        **more,
     }
     uri = workspace.registry.model_uri(release.run_id)
     return workspace.registry.register(verdict.model, release.id, release.run_id, uri, tags)
 
 
-def _refused(workspace: Workspace, verdict: Verdict, release: Release) -> Deployment:
-    why = "; ".join(item.sentence for item in release.blocking)
-    detail = f"release {short(release.id)} was refused: {why}. The champion stays"
-    deployment = Deployment(verdict.model, "refused", None, None, detail)
-    workspace.ledger.add_outcome(verdict.id, deployment)
-    return deployment
-
-
 def _superseded(workspace: Workspace, verdict: Verdict) -> Deployment:
     detail = "another run replaced the champion that this verdict was judged against"
-    deployment = Deployment(verdict.model, "superseded", None, None, detail)
+    return _ended(workspace, verdict, "superseded", detail)
+
+
+def _ended(workspace: Workspace, verdict: Verdict, outcome: Literal["superseded", "refused"], why: str) -> Deployment:
+    deployment = Deployment(verdict.model, outcome, None, None, why)
     workspace.ledger.add_outcome(verdict.id, deployment)
-    return deployment
+    return workspace.ledger.outcome(verdict.id) or deployment
 
 
 def _target(history: list[Champion], sequence: int | None) -> Champion:

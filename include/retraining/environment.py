@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib
 import platform
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from importlib.metadata import distributions
+from importlib.metadata import distributions, packages_distributions
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,10 +33,11 @@ def environment_id() -> str:
     return digest_of(describe_environment())
 
 
-def core_requirements() -> list[str]:
-    """Return the exact requirements that a model needs to be loaded, for MLflow."""
-    versions = _installed()["versions"]
-    return [f"{name}=={versions[name]}" for name in _CORE if name in versions]
+def core_requirements(types: Iterable[str] = ()) -> list[str]:
+    """Return the exact requirements that a model with these types needs to be loaded, for MLflow."""
+    versions, owners = _installed()["versions"], packages_distributions()
+    found = {owner.lower() for name in types for owner in owners.get(name.partition(".")[0], ())}
+    return [f"{name}=={versions[name]}" for name in (*_CORE, *sorted(found.difference(_CORE))) if name in versions]
 
 
 def keep_environment(store: Store) -> str:
@@ -116,9 +117,8 @@ def _locked(lock: Path) -> list[Requirement]:
         lines = [line.split(" #")[0].strip(" \\") for line in lock.read_text(encoding="utf-8").splitlines()]
         listed = [Requirement(line) for line in lines if line and not line.startswith(("#", "-"))]
     except (OSError, UnicodeDecodeError, InvalidRequirement) as error:
-        raise SpecError(
-            f"{lock}: is no lock file: {error}. Set RETRAINING_LOCK to one, as pip freeze writes."
-        ) from error
+        why = " ".join(str(error).split())
+        raise SpecError(f"{lock}: is no lock file: {why}. Set RETRAINING_LOCK to one, as pip freeze writes.") from error
     if not listed:
         raise SpecError(f"{lock}: locks no package. Set RETRAINING_LOCK to a lock file, as pip freeze writes.")
     return [r for r in listed if r.marker is None or r.marker.evaluate()]

@@ -16,7 +16,8 @@ from retraining.behaviour import run_cases
 from retraining.blocks import block_index, block_length
 from retraining.bootstrap import paired_difference
 from retraining.calibration import judge_calibration
-from retraining.errors import Damaged, NotEnoughData, shown
+from retraining.errors import Damaged, NotEnoughData, RetrainingError, TrainingFailed, shown
+from retraining.joins import join
 from retraining.metrics import Array, Metric, find_metric, resampled
 from retraining.records import Champion, Estimate, Evaluation, Snapshot, Trained, Window, digest_of, to_dict
 from retraining.slices import judge_slices
@@ -29,7 +30,10 @@ from retraining.workspace import Workspace
 
 @dataclass(frozen=True)
 class _Judged:
-    """The three predictions on the holdout rows, and the candidate they are about."""
+    """The three predictions on the holdout rows, and the candidate they are about.
+
+    `incomparable` says why the champion has none.
+    """
 
     model: StoredModel
     data: Labelled
@@ -37,16 +41,15 @@ class _Judged:
     champion: Array | None
     baseline: Array
     blocks: NDArray[np.int64]
+    incomparable: str | None
 
 
-def choose_rule(
-    frozen: FrozenSpec, estimator: str, champion: StoredModel | None
-) -> Literal["first", "refresh", "replace"]:
+def choose_rule(frozen: FrozenSpec, estimator: str, champion: StoredModel | None) -> Literal["refresh", "replace"]:
     """A refresh is the same recipe on newer data; anything else must prove that it is better."""
-    if champion is None:
-        return "first"
     if frozen.spec.gate.rule != "auto":
         return frozen.spec.gate.rule
+    if champion is None:
+        return "replace"  # what it was cannot be read
     same = champion.card.learning_id == frozen.learning_id and champion.card.estimator == estimator
     return "refresh" if same else "replace"
 
@@ -59,6 +62,7 @@ def evaluate(
     window: Window,
     as_of: datetime,
     champion: Champion | None,
+    refit_id: str,
 ) -> Evaluation:
     """Judge a candidate; finished work is reused.
 
@@ -68,18 +72,23 @@ def evaluate(
         The snapshot of the holdout window; None when no mature row is newer than the champion's cut-off.
     champion
         The champion that was in office when the run was admitted.
+    refit_id
+        The snapshot that the recipe will be fitted on again when it is released.
 
     Raises
     ------
     Damaged
-        When the candidate or the champion cannot be read back as it was stored.
+        When the candidate cannot be read back as it was stored. A champion that cannot is recorded as incomparable:
+        the gate then refuses, and a person decides.
     """
     sequence = champion.sequence if champion else None
     key = finalist.work_key(trained.artifact_id, sequence, window_id(holdout, window), frozen.id, as_of)
     done = workspace.ledger.finished(Evaluation, frozen.model, "evaluate", key)
     if done is not None:
         return done  # above all with its number of earlier looks: a run that is repeated does not look again
-    evaluation = _evaluate(workspace, frozen, trained, holdout, window, as_of, champion)
+    evaluation = _evaluate(workspace, frozen, trained, holdout, window, as_of, champion, refit_id)
+    if evaluation.incomparable is not None:  # recorded, as every evaluation with a verdict must be, but not reused:
+        key = finalist.evaluation_key(evaluation)  # a champion that is restored is compared by the next attempt
     workspace.ledger.finish(frozen.model, "evaluate", key, evaluation)
     return evaluation
 
@@ -97,10 +106,11 @@ def _evaluate(
     window: Window,
     as_of: datetime,
     champion: Champion | None,
+    refit_id: str,
 ) -> Evaluation:
     looks = workspace.ledger.looks_at(frozen.model, window)
-    incumbent = artifacts.load(workspace.store, champion.release_id) if champion else None
-    rule = choose_rule(frozen, trained.estimator, incumbent)
+    incumbent, unread = _incumbent(workspace, champion)
+    rule = choose_rule(frozen, trained.estimator, incumbent) if champion else "first"
     judged = None if holdout is None else _judge(workspace, frozen, trained, holdout, incumbent)
     leaked = 0 if holdout is None else _leaked_rows(workspace, frozen, holdout, trained, incumbent)
     metric = find_metric(frozen.spec.training.metric, frozen.spec.training.task)
@@ -127,7 +137,10 @@ def _evaluate(
         n_classes=_n_classes(frozen, judged),
         looks=looks,
         confidence=frozen.spec.gate.confidence,
+        incomparable=unread or (judged.incomparable if judged else None),
         leaked_rows=leaked,
+        chosen=trained.why,
+        refit_id=refit_id,
         validated=evidence.validated(workspace.ledger, frozen.model, _judged_on(trained, holdout)),
         locked=evidence.locked(workspace.settings.lock),
         **figures,
@@ -175,14 +188,36 @@ def _judge(
     data = labelled_rows(workspace, frozen, holdout, candidate.card.plan, candidate.card.classes)
     where = f"{frozen.model}, {holdout.describe()}"
     metric = find_metric(frozen.spec.training.metric, frozen.spec.training.task)
+    theirs, incomparable = _champion_prediction(incumbent, data, where)
     return _Judged(
         candidate,
         data,
         candidate.predict(data.rows, where),
-        aligned(incumbent.predict(data.rows, where), incumbent.card, data.classes, where) if incumbent else None,
+        theirs,
         baseline_prediction(candidate, metric, len(data.y)),
         block_index(data.times, holdout.window.start, block_length(frozen.spec.gate)),
+        incomparable,
     )
+
+
+def _incumbent(workspace: Workspace, champion: Champion | None) -> tuple[StoredModel | None, str | None]:
+    """Return the champion, or why it cannot be read."""
+    if champion is None:
+        return None, None
+    try:
+        return artifacts.load(workspace.store, champion.release_id), None
+    except (Damaged, TrainingFailed) as error:
+        return None, str(error)
+
+
+def _champion_prediction(incumbent: StoredModel | None, data: Labelled, where: str) -> tuple[Array | None, str | None]:
+    """Return the champion's predictions, or why it has none: another schema, other classes, or no finite numbers."""
+    if incumbent is None:
+        return None, None
+    try:
+        return aligned(incumbent.predict(data.rows, where), incumbent.card, data.classes, where), None
+    except RetrainingError as error:
+        return None, str(error)
 
 
 def _figures(frozen: FrozenSpec, judged: _Judged | None, metric: Metric, looks: int) -> dict[str, Any]:
@@ -247,7 +282,7 @@ def _leaked_rows(
     for snapshot_id in sorted(seen):
         manifest = ingest.read_manifest(workspace.store, snapshot_id)
         theirs = _keys(workspace, manifest, key)
-        leaked += mine.join(theirs, keys=list(key), join_type="left semi").num_rows
+        leaked += join(mine, theirs, key, "left semi").num_rows
     return leaked
 
 

@@ -22,6 +22,7 @@ from retraining.chunks import logical_type, require
 from retraining.errors import SourceError, SpecError
 from retraining.records import Column
 from retraining.spec import Spec
+from retraining.trust import is_trusted
 
 _MAX_CATEGORIES = 250
 """Histogram gradient boosting takes at most 255 categories; rarer ones count as missing."""
@@ -93,8 +94,14 @@ def find_estimator(path: str) -> type[BaseEstimator]:
     Raises
     ------
     SpecError
-        When the path does not lead to a scikit-learn estimator.
+        When the path does not lead to an estimator with scikit-learn's interface, or leads to code nobody trusted.
     """
+    if not (path.startswith("sklearn.") or is_trusted(path)):  # before the import, which already runs the code
+        raise SpecError(
+            f"training.candidates: {path} is not on the allow-list: it is neither scikit-learn's nor named by "
+            "RETRAINING_TRUSTED. Nothing was imported. If its code may run here, set "
+            f"RETRAINING_TRUSTED={path.partition('.')[0]} where Airflow and the command line run."
+        )
     module, _, name = path.rpartition(".")
     try:
         found = getattr(importlib.import_module(module), name)
@@ -153,12 +160,16 @@ def make_model(
     values = dict(params)
     if "random_state" in known:
         values.setdefault("random_state", seed)
-    native = get_tags(cls()).input_tags.allow_nan
-    if native and "categorical_features" in known:
-        values.setdefault("categorical_features", list(range(len(plan.categorical))))
+    try:
+        estimator = cls(**values)
+    except (TypeError, ValueError) as error:
+        raise SpecError(f"training.candidates: {path} with {values} cannot be built: {error}.") from error
+    native = get_tags(estimator).input_tags.allow_nan
+    if native and "categorical_features" in known and "categorical_features" not in params:
+        estimator.set_params(categorical_features=list(range(len(plan.categorical))))
     seen: Any = "auto" if categories is None else categories
     encode = _native_encoding(plan, seen) if native else _linear_encoding(plan, seen)
-    return make_pipeline(encode, cls(**values))
+    return make_pipeline(encode, estimator)
 
 
 def _native_encoding(plan: FeaturePlan, categories: Any) -> ColumnTransformer:

@@ -9,11 +9,11 @@ from datetime import datetime
 from retraining.errors import Damaged
 from retraining.ingest import read_manifest
 from retraining.ledger import Ledger
-from retraining.records import Champion, Snapshot, Window, short, shown_day
+from retraining.records import Approval, Champion, Override, Snapshot, Window, short, shown_day
 from retraining.store import Store
 from retraining.validation.quarantine import entries
 
-_ORDER = ("quarantine", "decision", "request", "alert", "verdict", "champion")
+_ORDER = ("quarantine", "decision", "request", "alert", "verdict", "answer", "champion")
 """What comes first at the same as-of time: the cause before what it caused."""
 
 
@@ -85,12 +85,29 @@ def _events(ledger: Ledger, model: str) -> Iterator[Event]:
         )
     for a in ledger.alerts(model):
         yield Event(a.as_of, "alert", "", a.message)
+    answers, overrides = ledger.approvals(model), ledger.overrides(model)
     for v in ledger.verdicts(model):
         flag = " [dry run]" if v.dry_run else ""
+        flag += f" [overridden by {overrides[v.id].by}]" if v.id in overrides else ""
         yield Event(v.evaluation.as_of, "verdict", short(v.id), f"{v.decision}{flag}: {v.reasons[-1]}")
+        if v.id in answers:
+            yield Event(v.evaluation.as_of, "answer", short(v.id), describe_answer(answers[v.id]))
     for c in ledger.champions(model):
         head = f"champion {c.sequence}: version {c.version}, {c.kind} by {c.by}, trained to {shown_day(c.cutoff)}"
         yield Event(c.as_of, "champion", short(c.release_id), f"{head}; {c.reason}")
+
+
+def describe_answer(answer: Approval) -> str:
+    """Say in a line who answered a promotion that waited, when, and why."""
+    said = f"{'approved' if answer.approved else 'refused'} by {answer.by} on {answer.answered_at:%Y-%m-%d %H:%M}"
+    return f"{said}: {answer.reason}" if answer.reason else said
+
+
+def describe_override(made: Override) -> str:
+    """Say in a line who promoted against the gate, when, and why."""
+    account = "" if made.account == made.by else f" (login {made.account})"
+    when = f"{made.created_at:%Y-%m-%d %H:%M}"
+    return f"{made.decision} overridden by {made.by}{account} on {when}, champion {made.sequence}: {made.reason}"
 
 
 def _version(ledger: Ledger, store: Store, entry: Champion, after: Champion | None) -> VersionEntry:

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from retraining import chunks, erasure, readings, rows
 from retraining.errors import Damaged, NotEnoughData, SourceError, shown
+from retraining.joins import join
 from retraining.ledger import Ledger
 from retraining.records import Chunk, Column, SetAside, Snapshot, Window, digest_of, from_dict, short, to_dict
 from retraining.sources import RowSource
@@ -193,7 +194,7 @@ def load(store: Store, manifest: Snapshot, data: Data) -> pa.Table:
         raise NotEnoughData(f"{manifest.model}, {manifest.describe()}: there are no rows.")
     table = _read_all(store, manifest.features)
     if manifest.labels:
-        table = table.join(_read_all(store, manifest.labels), keys=list(data.keys), join_type="left outer")
+        table = join(table, _read_all(store, manifest.labels), data.keys, "left outer")
     order = [data.time, *(name for name in data.keys if name != data.time)]
     return table.sort_by([(name, "ascending") for name in order])  # a join has no order; learning depends on it
 

@@ -21,6 +21,7 @@ from retraining.artifacts import StoredModel
 from retraining.drift import distance, method_of
 from retraining.errors import MonitorFailed, shown
 from retraining.features import FeaturePlan
+from retraining.joins import join
 from retraining.records import Champion, Chunk, ColumnDrift, Measurement, Window, digest_of, short
 from retraining.spec import FrozenSpec
 from retraining.validation import partitions
@@ -163,7 +164,7 @@ def _collect(workspace: Workspace, frozen: FrozenSpec, champion: Champion, as_of
     model = artifacts.load(workspace.store, champion.release_id)
     rows = _accepted(workspace, frozen, features[0])
     made = score.read_predictions(workspace.store, published[0]).select([*data.keys, PREDICTION])
-    current = rows.join(made, keys=list(data.keys), join_type="left outer")
+    current = join(rows, made, data.keys, "left outer")
     plan = with_prediction(model.card.plan, model.card.task)
     return Watch(model, plan, model.drift_reference(), current, window)
 

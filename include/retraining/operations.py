@@ -1,38 +1,15 @@
-"""What people and housekeeping do between runs: answer a promotion, reconcile the registry, find stale models."""
+"""What housekeeping does between runs: reconcile the registry, find stale models."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from retraining.deploy import deploy, sync_alias
-from retraining.errors import RequestError, RetrainingError
-from retraining.records import Alert, Deployment
+from retraining.deploy import sync_alias
+from retraining.errors import RetrainingError
+from retraining.records import Alert
 from retraining.spec import find_models, load
 from retraining.status import status
 from retraining.workspace import Workspace
-
-
-def answer(workspace: Workspace, verdict_id: str, *, approved: bool, by: str, reason: str) -> Deployment | None:
-    """Record a person's answer to a promote verdict and deploy its release when it is yes.
-
-    Raises
-    ------
-    RequestError
-        When there is no such verdict, or it was answered before.
-    """
-    verdict = workspace.ledger.verdict(verdict_id)
-    if verdict is None:
-        raise RequestError(f"there is no verdict {verdict_id}. `history MODEL` lists the ids.")
-    bound = workspace.ledger.release_of(verdict.id)
-    if verdict.decision != "promote" or bound is None:
-        raise RequestError(
-            f"verdict {verdict_id} is {verdict.decision} without a release; there is nothing to approve."
-        )
-    workspace.ledger.add_approval(verdict.model, verdict.id, approved, by, reason)
-    stands, who = workspace.ledger.approval(verdict.id) or (approved, by)
-    if stands != approved:
-        raise RequestError(f"verdict {verdict_id} was answered before, by {who}; the first answer stays.")
-    return deploy(workspace, verdict, bound.id, wait_for_approval=True, by=by) if approved else None
 
 
 def reconcile(workspace: Workspace, model: str, as_of: datetime) -> str:

@@ -13,6 +13,7 @@ from scipy import stats
 from retraining import artifacts, chunks, ingest, score
 from retraining.artifacts import StoredModel
 from retraining.errors import MonitorFailed, NotEnoughData
+from retraining.joins import join
 from retraining.metrics import Array, find_metric, value
 from retraining.records import Champion, Change, Chunk, DayPerformance, PredictionSet, Window, digest_of
 from retraining.spec import FrozenSpec
@@ -167,7 +168,7 @@ def measure_day(
     data = frozen.spec.data
     predictions = score.read_predictions(workspace.store, record)
     truth = chunks.read(workspace.store, labels)
-    rows = predictions.join(truth, keys=list(data.keys), join_type="inner")
+    rows = join(predictions, truth, data.keys, "inner")
     rows = rows.filter(rows.column(data.target).is_valid())
     metric = find_metric(frozen.spec.training.metric, frozen.spec.training.task)
     try:

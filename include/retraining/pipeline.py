@@ -5,7 +5,7 @@ Every stage reads records by id, and running it again has no second effect.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -24,6 +24,7 @@ from retraining.records import (
     Release,
     Snapshot,
     Trained,
+    Tried,
     TriggerDecision,
     Validated,
     Validation,
@@ -121,11 +122,34 @@ def describe_validation(validation: Validation) -> str:
     return f"{validation.n_checks} checks, {len(validation.problems)} warnings{aside}; {validation.report_key}"
 
 
-def train(workspace: Workspace, admission: Admission, ingested: Ingested) -> Trained:
-    """Choose and fit a candidate up to the holdout."""
-    from retraining.train import train as fit_best
+def try_candidate(workspace: Workspace, admission: Admission, ingested: Ingested, index: int) -> Tried | None:
+    """Try one candidate by time-ordered cross-validation; None where the frozen spec has fewer."""
+    from retraining import train as training
 
-    return fit_best(workspace, workspace.frozen(admission.spec_id), ingested.train)
+    job = training.Job(workspace, workspace.frozen(admission.spec_id), ingested.train)
+    return training.try_candidate(job, index) if index < job.n_candidates else None
+
+
+def choose(workspace: Workspace, admission: Admission, ingested: Ingested, tried: Iterable[Tried]) -> Trained:
+    """Choose among the candidates and fit the chosen one up to the holdout; what is missing in `tried` is tried."""
+    from retraining import train as training
+
+    return training.choose(training.Job(workspace, workspace.frozen(admission.spec_id), ingested.train), tried)
+
+
+def train(workspace: Workspace, admission: Admission, ingested: Ingested, report: Report = silent) -> Trained:
+    """Try every candidate and choose, on rows that are loaded once."""
+    from retraining import train as training
+
+    frozen = workspace.frozen(admission.spec_id)
+    job = training.Job(workspace, frozen, ingested.train)
+    tried = []
+    for index in range(job.n_candidates):
+        tried.append(training.try_candidate(job, index))
+        report("train", training.describe(tried[-1], frozen.spec.training.metric))
+    trained = training.choose(job, tried)
+    report("choose", trained.why)
+    return trained
 
 
 def evaluate(workspace: Workspace, admission: Admission, ingested: Ingested, trained: Trained) -> Evaluation:
@@ -142,7 +166,7 @@ def evaluate(workspace: Workspace, admission: Admission, ingested: Ingested, tra
     champion = _champion(workspace, admission)
     frozen = workspace.frozen(admission.spec_id)
     present = holdout if holdout.features else None
-    return judge(workspace, frozen, trained, present, holdout.window, admission.as_of, champion)
+    return judge(workspace, frozen, trained, present, holdout.window, admission.as_of, champion, ingested.refit.id)
 
 
 def gate(workspace: Workspace, admission: Admission, evaluation: Evaluation) -> Verdict:
@@ -169,10 +193,11 @@ def release(
 
 def deploy(workspace: Workspace, verdict: Verdict, release_id: str, by: str) -> Deployment:
     """Make the release the champion, unless the YAML wants a person's answer first."""
+    from retraining.approval import has_warning, needs_approval
     from retraining.deploy import deploy as move
 
     spec = workspace.frozen(verdict.evaluation.spec_id).spec
-    wait = spec.gate.approval == "required" or spec.mode == "suggest"
+    wait = needs_approval(spec, warned=has_warning(verdict))
     return move(workspace, verdict, release_id, wait_for_approval=wait, by=by)
 
 
@@ -210,8 +235,7 @@ def retrain(workspace: Workspace, admission: Admission, report: Report = silent)
     validated = validate_for_training(workspace, admission, ingested)
     report("validate", describe_validation(validated.validation))
     ingested = validated.ingested
-    trained = train(workspace, admission, ingested)
-    report("train", trained.why)
+    trained = train(workspace, admission, ingested, report)
     evaluation = evaluate(workspace, admission, ingested, trained)
     report("evaluate", f"{evaluation.n_rows:,} holdout rows in {evaluation.n_blocks} blocks, rule {evaluation.rule}")
     verdict = gate(workspace, admission, evaluation)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from mlflow.models import infer_signature
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
 from sklearn.pipeline import Pipeline
 
-from retraining.artifacts import ALLOWED_TYPES
+from retraining.artifacts import types_to_trust
 from retraining.environment import core_requirements
 from retraining.errors import RegistryError, Unavailable
 from retraining.records import Snapshot
@@ -30,6 +31,8 @@ ALIAS = "champion"
 KEY_TAG = "retraining.key"
 _HTTP_RETRIES, _HTTP_TIMEOUT_S = "2", "20"
 """MLflow's own default waits for minutes inside one call; our callers retry the whole stage instead."""
+_FIRST_USE_S = 120
+"""How long a process waits while another makes a local database's tables, which takes MLflow some seconds."""
 
 
 @dataclass
@@ -49,7 +52,7 @@ class Registry:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", _HTTP_RETRIES)
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", _HTTP_TIMEOUT_S)
         if settings.mlflow.startswith("sqlite:///"):
-            Path(settings.mlflow.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+            _make_tables(settings.mlflow)
         self._uri, self._artifacts = settings.mlflow, settings.mlflow_artifacts
         self._client = MlflowClient(settings.mlflow, settings.mlflow)
 
@@ -89,14 +92,15 @@ class Registry:
 
     def log_model(self, run_id: str, pipeline: Pipeline, example: pd.DataFrame, outputs: Any) -> str:
         """Log a model with signature and exact requirements; return its URI. Takes well under a second."""
+        trusted = types_to_trust(pipeline)
         with self._reachable(), self._active(run_id):
             info = mlflow.sklearn.log_model(
                 pipeline,
                 name="model",
                 signature=infer_signature(example, outputs),
-                pip_requirements=core_requirements(),
+                pip_requirements=core_requirements(trusted),
                 serialization_format="skops",
-                skops_trusted_types=sorted(ALLOWED_TYPES),
+                skops_trusted_types=sorted(trusted),
             )
         return str(info.model_uri)
 
@@ -257,3 +261,18 @@ class Registry:
             raise RegistryError(
                 f"MLflow at {self._uri}: refused: {str(error).splitlines()[0][:300]}. Nothing was promoted."
             ) from error
+
+
+def _make_tables(uri: str) -> None:
+    """Make a local database's tables, one process at a time: two candidates' tasks that find a new one break it.
+
+    The turn is taken in a database of its own beside it, which is let go of when its owner dies, on any platform.
+    """
+    path = Path(uri.removeprefix("sqlite:///"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(path.with_suffix(".turn"), timeout=_FIRST_USE_S, isolation_level=None)) as turn:
+        turn.execute("BEGIN EXCLUSIVE")
+        with closing(sqlite3.connect(path)) as database:
+            made = database.execute("select 1 from sqlite_master where name = 'alembic_version'").fetchone()
+        if made is None:
+            MlflowClient(uri, uri).search_experiments(max_results=1)

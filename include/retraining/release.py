@@ -36,15 +36,22 @@ def release(
     verdict: Verdict,
     holdout: Snapshot,
     refit: Snapshot,
+    *,
+    against_gate: bool = False,
 ) -> Release:
     """Make the deployable artifact of a promote verdict; finished work is reused.
+
+    Parameters
+    ----------
+    against_gate
+        A person overrides the gate: its decision does not stop the release.
 
     Raises
     ------
     DeployRefused
         When the verdict does not allow it, or a fresh process cannot load what was made.
     """
-    if verdict.decision != "promote" or verdict.dry_run:
+    if (verdict.decision != "promote" and not against_gate) or verdict.dry_run:
         what = "a dry run" if verdict.dry_run else verdict.decision
         raise DeployRefused(f"{frozen.model}: verdict {short(verdict.id)} is {what}; nothing is released.")
     bound = workspace.ledger.release_of(verdict.id)
@@ -59,9 +66,7 @@ def release(
     tags = {"stage": "release", "verdict": verdict.id, "snapshot": snapshot.id, "recipe": trained.recipe_id}
     with workspace.registry.run(frozen.model, key, "release", tags) as run:
         pipeline = (
-            fit(frozen, trained.estimator, trained.params, plan, data.x, data.y)
-            if frozen.spec.gate.refit
-            else candidate.pipeline
+            fit(frozen, trained.estimator, trained.params, plan, data) if frozen.spec.gate.refit else candidate.pipeline
         )
         share = _flip_share(frozen, trained, candidate, pipeline, data)
         identity = _save(workspace, frozen, trained, snapshot, plan, data, judged, pipeline)

@@ -122,7 +122,7 @@ def _rebuild(workspace: Workspace, release_id: str, version: int | None, changes
     snapshot = ingest.read_manifest(workspace.store, card.snapshot_id)
     _check_rows(workspace.store, snapshot)
     data = labelled_rows(workspace, frozen, snapshot, card.plan, card.classes)
-    rebuilt = fit(frozen, card.estimator, card.params, card.plan, data.x, data.y)
+    rebuilt = fit(frozen, card.estimator, card.params, card.plan, data)
     smoke = matrix(stored.smoke, card.plan, "smoke rows")
     pairs = [
         *[(predict(rebuilt, card.task, x), predict(stored.pipeline, card.task, x)) for x in (data.x, smoke)],

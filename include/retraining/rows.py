@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from retraining import chunks
 from retraining.errors import SourceError
+from retraining.joins import join
 from retraining.records import EPOCH, N_BUCKETS, Window
 from retraining.spec import FrozenSpec
 from retraining.spec.data import HASHED_HOLDOUT, HASHED_TIME, HASHED_TRAINING, OURS, ROW_ID, Data, Labels
@@ -93,7 +94,7 @@ def join_labels(data: Data, labels: Labels, rows: pa.Table, found: pa.Table, as_
                 f"{where}: {name} holds {chunks.logical_type(theirs)} values, in the features "
                 f"{chunks.logical_type(ours)} values, so nothing would match. Cast it in the query."
             )
-    return chunks.with_types(own).join(chunks.with_types(found), keys=list(data.key), join_type="left outer")
+    return join(chunks.with_types(own), chunks.with_types(found), data.key, "left outer")
 
 
 def split(data: Data, rows: pa.Table, *, with_labels: bool) -> list[tuple[Literal["features", "labels"], pa.Table]]:

@@ -12,11 +12,13 @@ _INCLUDE = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Settings:
-    """The addresses of an installation.
+    """The addresses of an installation, and which code from outside it trusts.
 
     `home` holds the defaults of all others; `store` is an fsspec URL, `ledger` and `mlflow` are the URLs of a
-    SQLAlchemy database and an MLflow server (or database), `models` is the folder of YAML files. `lock` is the lock
-    file that the installed packages are compared with before a promotion; None when there is none.
+    SQLAlchemy database and an MLflow server (or database), `models` is the folder of YAML files. `trusted` names the
+    types, or packages of types, beyond scikit-learn that may be trained and that model files may hold: to load a type
+    is to run its code. `lock` is the lock file that the installed packages are compared with before a promotion; None
+    when there is none.
     """
 
     home: Path
@@ -25,6 +27,7 @@ class Settings:
     mlflow: str
     models: Path
     lock: Path | None = None
+    trusted: tuple[str, ...] = ()
 
     @property
     def mlflow_artifacts(self) -> str | None:
@@ -44,6 +47,7 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
         mlflow=env.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}",
         models=Path(env.get("RETRAINING_MODELS") or root / "include" / "models").expanduser().absolute(),
         lock=_lock(env.get("RETRAINING_LOCK"), root / "requirements.txt"),
+        trusted=tuple(name for part in env.get("RETRAINING_TRUSTED", "").split(",") if (name := part.strip())),
     )
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from retraining.workspace import Workspace
 
 _TRIGGERS = {"scheduled": "schedule", "asset_triggered": "request", "backfill": "schedule"}
+_NOBODY = "Anonymous"
+"""Whom Airflow's simple auth manager sees when it is told to let everybody in."""
 _DRIVERS = {"postgres": "postgresql+psycopg2", "postgresql": "postgresql+psycopg2", "mysql": "mysql+pymysql"}
 
 
@@ -81,6 +83,23 @@ def trigger_of(context: Mapping[str, Any]) -> str:
     """Say what started a run: `schedule`, `request` or `person`."""
     kind = str(getattr(context["dag_run"].run_type, "value", context["dag_run"].run_type))
     return _TRIGGERS.get(kind, "person")
+
+
+def named_user(context: Mapping[str, Any]) -> str:
+    """Return who triggered a run, as Airflow authenticated them.
+
+    Raises
+    ------
+    AirflowFailException
+        When Airflow does not know: nobody triggered the run, or it runs without logins.
+    """
+    name = context["dag_run"].triggering_user_name
+    if not name or name == _NOBODY:
+        raise AirflowFailException(
+            "Airflow does not know who triggered this run. Trigger it after a login; where Airflow has none, use "
+            "`python -m retraining override`, which asks for a name. Nothing was changed."
+        )
+    return str(name)
 
 
 def given_as_of(context: Mapping[str, Any]) -> datetime | None:

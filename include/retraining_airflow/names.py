@@ -4,6 +4,7 @@ from __future__ import annotations
 
 RETRAIN, SCORE, MONITOR = "retrain", "score", "monitor"
 SEPARATOR = "__"
+APPROVE = "approve"
 TAG = "retraining"
 
 

@@ -24,6 +24,7 @@ from retraining.errors import (
     RequestError,
     SourceError,
     SpecError,
+    TrainingFailed,
     Unavailable,
     ValidationFailed,
 )
@@ -66,6 +67,10 @@ class Case:
     stored: bool = False
 
 
+LOGISTIC = "sklearn.linear_model.LogisticRegression"
+ENDLESS = ("C", "tol", "l1_ratio", "max_iter", "intercept_scaling", "fit_intercept", "solver", "dual", "verbose", "n_jobs",
+           "warm_start", "class_weight")  # fmt: skip
+"""Twelve parameters of fifty values each."""
 HOSTILE = '"; drop table champions; --'
 CSV = f"{NAME}.csv"
 SIZES = {"x1": HOSTILE, "x2": "😀 'x2\""}
@@ -270,6 +275,22 @@ def keys(**groups: Any) -> Fault:
     return lambda bed: bed.change(**groups)
 
 
+def trained(**training: Any) -> Fault:
+    """Change keys of `training`."""
+    return keys(training=training)
+
+
+def tried(estimator: str = LOGISTIC, **more: Any) -> Fault:
+    """Try this one candidate."""
+    return trained(candidates=[{"estimator": estimator, **more}])
+
+
+def regression(**training: Any) -> Fault:
+    """Predict the cost instead of the class."""
+    task = {"task": "regression", "metric": None, "candidates": None}
+    return keys(data={"target": "cost", "outcomes": ["y"]}, training={**task, **training})
+
+
 def row_check(kind: str, **arguments: Any) -> Fault:
     return keys(checks={"rows": [{"type": kind, **arguments}]})
 
@@ -433,6 +454,29 @@ SQL = (
     Case("DuckDB: nothing", lambda bed: bed.query(""), "the query gives no rows", CSV, "Write a select"),
     Case("missing file", keys(data={"source": {"query": "q.sql"}}), "cannot read q.sql", YAML, "Correct the name", SpecError),
 )  # fmt: skip
+TRAINING = (
+    Case("metric of another task", trained(metric="mae"), "training.metric: mae does not fit the task binary", "",
+         "Choose one of roc_auc", SpecError, stored=True),
+    Case("endless grid", tried(search={name: [*range(50)] for name in ENDLESS}), "more than can be numbered", LOGISTIC,
+         "give numbers as {low, high}", SpecError, stored=True),
+    Case("too many trials", trained(trials=10**9), "less than or equal to 1000", YAML, "training.trials", SpecError),
+    Case("empty search", tried(search={"C": []}), "at least 1 item", YAML, "candidates.0.search.C", SpecError),
+    Case("range upside down", tried(search={"C": {"low": 2, "high": 1}}), "low (2) must be less than high (1)", YAML,
+         "candidates.0.search.C", SpecError),
+    Case("not on the allow-list", tried("sklego.naive_bayes.GaussianMixtureNB"), "not on the allow-list",
+         "sklego.naive_bayes.GaussianMixtureNB", "RETRAINING_TRUSTED=sklego", SpecError, stored=True),
+    Case("unknown parameter", tried(params={"depth": 3}), "has no parameter depth", LOGISTIC, "It has: C", SpecError,
+         stored=True),
+    Case("value out of range", tried(params={"C": -1.0}), "with {'C': -1.0} cannot be fitted", LOGISTIC,
+         "take it out of training.candidates", TrainingFailed, stored=True),
+    Case("weight of an unknown label", trained(class_weight={2: 5.0}), "the target has no label 2", "class_weight",
+         "It has: 0, 1", SpecError, stored=True),
+    Case("weight of nothing", trained(class_weight={1: 0}), "greater than 0", YAML, "class_weight.1", SpecError),
+    Case("weights of a regression", regression(class_weight="balanced"), "class_weight is about classes", YAML,
+         "Remove the key", SpecError),
+    Case("calibrated regression", regression(calibration="sigmoid"), "calibration is about classes", YAML,
+         "Remove the key", SpecError),
+)  # fmt: skip
 STORE = (
     Case("full disk", faults.full_disk, "No space left", "store file:", "Check its space", Unavailable),
     Case("read-only", faults.read_only, "Read-only file system", "store file:", "rights, then run again", Unavailable),
@@ -484,7 +528,7 @@ YAMLS = (
          "Move it to checks.rows", ValidationFailed, stored=True),
 )  # fmt: skip
 TABLE = {"file": FILE, "rows": ROWS, "columns": COLUMNS, "times": TIMES, "values": VALUES, "sql": SQL, "store": STORE,
-         "yaml": YAMLS}  # fmt: skip
+         "training": TRAINING, "yaml": YAMLS}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -18,10 +18,10 @@ import yaml
 from sklearn import datasets
 from typer.testing import CliRunner
 
+from retraining.approval import act_on_answer, record_answer
 from retraining.checking import check_spec
 from retraining.cli.app import app
 from retraining.errors import RequestError
-from retraining.operations import answer
 from retraining.scaffold import Request, new
 from retraining.spec import load
 from retraining.workspace import Workspace
@@ -125,8 +125,10 @@ def test_a_public_table_becomes_a_model_without_an_edit(models: Path, name: str)
     first = retrain(work, as_of, name).verdict
     assert first is not None and first.decision == decision, first
     if decision == "promote":
-        deployment = answer(work, first.id, approved=True, by="owner@example.com", reason="looks right")
-        assert deployment is not None and deployment.outcome == "deployed"
+        who = "owner@example.com"
+        record_answer(work, first.id, approved=True, by=who, user_id=who, reason="looks right")
+        deployment = act_on_answer(work, first.id)
+        assert deployment.outcome == "deployed"
     again = [retrain(work, as_of, name).verdict]
     if timing is None:
         again.append(retrain(work, as_of + timedelta(days=30), name).verdict)

@@ -65,6 +65,7 @@ def test_the_same_rows_in_any_format_and_order_are_the_same_snapshot(tmp_path: P
     folder.mkdir()
     frame.to_csv(folder / "rows.csv", index=False)
     mixed.to_parquet(folder / "rows.parquet")
+    mixed.assign(time=pd.to_datetime(mixed["time"]).astype("datetime64[ns, UTC]")).to_parquet(folder / "nano.parquet")
     mixed.to_json(folder / "rows.jsonl", orient="records", lines=True, date_format="iso", date_unit="us")
     mixed.head(20).to_parquet(folder / "part-1.parquet")
     mixed.iloc[20:].to_parquet(folder / "part-2.parquet")
@@ -76,6 +77,7 @@ def test_the_same_rows_in_any_format_and_order_are_the_same_snapshot(tmp_path: P
     changes = {
         "csv": source(files=str(folder / "rows.csv")),
         "parquet": source(files=str(folder / "rows.parquet")),
+        "parquet, nanoseconds": source(files=str(folder / "nano.parquet")),
         "json lines": source(files=str(folder / "rows.jsonl")),
         "pattern": source(files=str(folder / "part-*.parquet")),
         "s3": source(files=s3.url("rows.csv")),

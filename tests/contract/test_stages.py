@@ -27,6 +27,7 @@ RECORDS = [
 
 INPUTS: dict[str, dict[str, str]] = {
     "ingest": {},
+    "try": {"snapshot_id": "train", "spec_id": "spec"},
     "train": {"snapshot_id": "train", "spec_id": "spec"},
     "evaluate": {"holdout_id": "holdout", "candidate_id": "candidate", "recipe_id": "recipe", "spec_id": "spec"},
     "release": {"verdict_id": "verdict", "snapshot_id": "refit"},

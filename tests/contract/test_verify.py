@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from retraining import chunks, ingest
 from retraining.care.verify import Problem, verify
 from retraining.cli.app import app
-from retraining.records import Snapshot, Window, to_dict
+from retraining.records import Snapshot, Tried, Window, to_dict
 from retraining.store import Store
 from retraining.workspace import Workspace
 from tests.support.lived import files_of, path_of
@@ -80,9 +80,12 @@ def test_everything_else_that_is_stored_is_looked_at(home: Workspace) -> None:
     champion = home.ledger.champion(NAME)
     assert champion
     made = home.ledger.all_predictions(NAME)[-1]
+    first, *_, last = home.ledger.recorded(Tried, NAME, "candidate").values()
     harmed: dict[str, Callable[[Path], None]] = {
         f"releases/{champion.release_id}/model.skops": alter,
         made.key: alter,
+        first.predictions_key: truncate,
+        last.predictions_key: remove,
         home.ledger.all_predictions(NAME)[0].key: remove,
         f"specs/{champion.spec_id}.json": lambda p: p.write_text(p.read_text().replace("tiny", "teny")) and None,
     }
@@ -92,9 +95,13 @@ def test_everything_else_that_is_stored_is_looked_at(home: Workspace) -> None:
     assert found == {
         f"releases/{champion.release_id}": ("release", found[f"releases/{champion.release_id}"][1]),
         made.key: ("predictions", "was altered or truncated"),
+        first.predictions_key: ("candidate", "was altered or truncated"),
+        last.predictions_key: ("candidate", "missing"),
         home.ledger.all_predictions(NAME)[0].key: ("predictions", "missing"),
         f"specs/{champion.spec_id}.json": ("spec", "was altered: what it says does not make up its id"),
     }
+    gone = next(p for p in verify(home).damage if p.key == last.predictions_key)
+    assert "champion 3 of tiny (live)" in gone.needed_by and "lack nothing" in gone.advice
     assert "model.skops was altered" in found[f"releases/{champion.release_id}"][1]
 
 

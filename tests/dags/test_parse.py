@@ -10,7 +10,7 @@ from tests.support.parse import Parsed, parse, parse_at_task_start
 from tests.support.tiny import write_model
 
 FAMILIES = ("monitor", "retrain", "score")
-SHARED = {"approve", "housekeeping", "rollback"}
+SHARED = {"approve", "housekeeping", "override", "rollback"}
 
 
 @pytest.fixture(scope="module")

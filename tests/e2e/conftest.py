@@ -95,9 +95,14 @@ def misled(workspace: Workspace) -> Workspace:
     """Turn what the next candidate will learn into the opposite of what its holdout holds."""
     spoiled = rows(range(N_DAYS), lambda number: rows_of(number, signal=-2.0 if number < 40 else 2.0))
     write_csv(workspace.settings.models / f"{NAME}.csv", spoiled)
-    with sqlite3.connect(workspace.settings.ledger.removeprefix("sqlite:///")) as connection:
-        connection.execute("delete from readings")  # so that days before the look-back are read again
+    forget_readings(workspace)
     return Workspace(workspace.settings)
+
+
+def forget_readings(workspace: Workspace) -> None:
+    """Have days before the look-back read again."""
+    with sqlite3.connect(workspace.settings.ledger.removeprefix("sqlite:///")) as connection:
+        connection.execute("delete from readings")
 
 
 @pytest.fixture

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk.exceptions import AirflowFailException
 
+from retraining.records import Trained
 from retraining.workspace import Workspace
+from retraining_airflow.boundary import named_user
 from tests.e2e.conftest import FIRST, SECOND, misled
 from tests.support.parse import FOLDER, file_of
-from tests.support.tiny import NAME, day, environ
+from tests.support.tiny import NAME, day, environ, merged, retrain
 
 States = dict[str, str]
 Run = Callable[..., tuple[str, States, dict[str, int]]]
@@ -30,38 +35,110 @@ def database() -> None:
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     """Return a function that runs a DAG; it gives the run's state, its tasks' states and their tries."""
 
-    def start(workspace: Workspace, name: str, as_of: datetime, **conf: Any) -> tuple[str, States, dict[str, int]]:
+    def start(
+        workspace: Workspace, name: str, as_of: datetime, *, parsed: Callable[[], object] = int, **conf: Any
+    ) -> tuple[str, States, dict[str, int]]:
         for variable, value in environ(workspace.settings).items():
             monkeypatch.setenv(variable, value)
         bag = DagBag(file_of(name), bundle_path=FOLDER)
+        parsed()
         ended = bag.dags[name].test(run_conf={"as_of": as_of.isoformat(), **conf})
         tasks = ended.get_task_instances()
-        return str(ended.state), {t.task_id: str(t.state) for t in tasks}, {t.task_id: t.try_number for t in tasks}
+        states = {t.task_id if t.map_index < 1 else f"{t.task_id}[{t.map_index}]": str(t.state) for t in tasks}
+        return str(ended.state), states, {t.task_id: t.try_number for t in tasks}
 
     return start
 
 
 def test_a_retraining_ends_in_a_champion(new: Workspace, run: Run, quick_preflight: None) -> None:
     state, tasks, _ = run(new, f"retrain__{NAME}", FIRST, reason="first one")
-    assert (state, set(tasks.values())) == ("success", {"success"})
+    assert (state, tasks.pop("ask"), set(tasks.values())) == ("success", "skipped", {"success"})
     (champion,) = Workspace(new.settings).ledger.champions(NAME)
     assert (champion.sequence, champion.version, champion.as_of, champion.by) == (1, 1, FIRST, "gate")
     assert new.registry.alias(NAME) == 1
 
 
+def candidates(workspace: Workspace, *estimators: str) -> None:
+    """Change the YAML's candidates."""
+    path = workspace.settings.models / f"{NAME}.yaml"
+    given = {"training": {"candidates": [{"estimator": estimator} for estimator in estimators]}}
+    path.write_text(yaml.safe_dump(merged(yaml.safe_load(path.read_text()), given), sort_keys=False))
+
+
+LINEAR, BAYES, DUMMY = "sklearn.linear_model.LogisticRegression", "sklearn.naive_bayes.GaussianNB", "sklearn.dummy.DummyClassifier"  # noqa: E501 # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("when_parsed", "when_run"),
+    [((DUMMY, BAYES), (DUMMY, BAYES)), ((DUMMY, BAYES, LINEAR), (BAYES,)), ((DUMMY,), (DUMMY, BAYES, LINEAR))],
+    ids=["the same", "fewer when it runs", "more when it runs"],
+)
+def test_each_candidate_has_a_task_and_the_frozen_spec_decides_which_count(
+    new: Workspace, run: Run, when_parsed: tuple[str, ...], when_run: tuple[str, ...]
+) -> None:
+    candidates(new, *when_parsed)
+    state, tasks, _ = run(new, f"retrain__{NAME}", FIRST, dry_run=True, parsed=lambda: candidates(new, *when_run))
+    tried = [how for task, how in tasks.items() if task.partition("[")[0] == "train"]
+    n_run = min(len(when_parsed), len(when_run))
+    assert sorted(tried) == ["skipped"] * (len(when_parsed) - n_run) + ["success"] * n_run
+    assert (state, tasks["choose"], tasks["gate"]) == ("success", "success", "success")
+    trained = new.ledger.newest(Trained, NAME, "train")
+    assert trained is not None
+    assert [score.name for score in trained.scores] == [path.rpartition(".")[2] for path in when_run]
+    assert trained.why == new.ledger.verdicts(NAME)[-1].evaluation.chosen
+
+
+def test_one_candidate_that_cannot_be_fitted_stops_the_run(new: Workspace, run: Run) -> None:
+    candidates(new, LINEAR, "sklearn.naive_bayes.CategoricalNB")  # refuses negative numbers when it is fitted
+    state, tasks, tries = run(new, f"retrain__{NAME}", FIRST)
+    assert (state, tasks["train"], tasks["train[1]"], tasks["choose"]) == (
+        "failed",
+        "success",
+        "failed",
+        "upstream_failed",
+    )
+    assert tries["train"] == 1
+    (alert,) = new.ledger.alerts(NAME)
+    assert "CategoricalNB with {} cannot be fitted" in alert.message
+
+
+def test_a_run_that_is_not_admitted_skips_every_stage(
+    new: Workspace, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retraining_airflow.boundary.trigger_of", lambda _: "request")  # and no request is open
+    state, tasks, _ = run(new, f"retrain__{NAME}", FIRST)
+    assert state == "success"
+    assert {task for task, how in tasks.items() if how != "skipped"} == {"admit", "announce"}
+
+
 def test_a_rejected_challenger_is_a_green_run(champion: Workspace, run: Run) -> None:
     state, tasks, _ = run(misled(champion), f"retrain__{NAME}", SECOND)
     assert state == "success"
-    assert {task for task, how in tasks.items() if how == "skipped"} == {"release", "deploy"}
+    assert {task for task, how in tasks.items() if how == "skipped"} == {"release", "deploy", "ask"}
     assert [v.decision for v in champion.ledger.verdicts(NAME)] == ["promote", "reject"]
     assert len(champion.ledger.champions(NAME)) == 1
+
+
+def test_an_override_is_by_the_user_who_triggered_it(champion: Workspace, run: Run, quick_preflight: None) -> None:
+    verdict = retrain(misled(champion), SECOND).verdict
+    assert verdict is not None and verdict.decision == "reject"
+    state, tasks, _ = run(champion, "override", SECOND, verdict=verdict.id, reason="the holdout was a strike")
+    assert (state, tasks) == ("success", {"override": "success"})
+    made = champion.ledger.overrides(NAME)[verdict.id]
+    assert (made.by, made.account, champion.ledger.champions(NAME)[-1].kind) == ("dag_test", "dag_test", "override")
+
+
+@pytest.mark.parametrize("name", [None, "", "Anonymous"])
+def test_a_user_whom_airflow_does_not_know_overrides_nothing(name: str | None) -> None:
+    with pytest.raises(AirflowFailException, match="Airflow does not know who triggered this run"):
+        named_user({"dag_run": SimpleNamespace(triggering_user_name=name)})
 
 
 @pytest.mark.slow
 def test_a_dry_run_stops_after_the_verdict(champion: Workspace, run: Run) -> None:
     state, tasks, _ = run(champion, f"retrain__{NAME}", SECOND, dry_run=True)
     assert state == "success" and tasks["announce"] == "success"
-    assert {task for task, how in tasks.items() if how == "skipped"} == {"release", "deploy"}
+    assert {task for task, how in tasks.items() if how == "skipped"} == {"release", "deploy", "ask"}
     assert [(v.decision, v.dry_run) for v in champion.ledger.verdicts(NAME)][-1] == ("promote", True)
     assert len(champion.ledger.champions(NAME)) == 1
 

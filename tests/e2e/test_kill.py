@@ -29,7 +29,9 @@ STAGES = {
 }
 INSIDE = {
     "ingest, chunks stored and not yet known": ("before", "retraining.ledger.ledger:Ledger.add_readings"),
-    "train, a run is open": ("before", "retraining.train:_best_setting"),
+    "train, a run is open": ("before", "retraining.train.candidates:best_setting"),
+    "train, predictions kept and not yet known": ("after", "retraining.train.candidates:_keep"),
+    "choose, every candidate is tried": ("before", "retraining.train.choose:_fit_chosen"),
     "release, the model is not logged": ("before", "retraining.registry:Registry.log_model"),
     "release, not bound to its verdict": ("before", "retraining.ledger.ledger:Ledger.add_release"),
     "deploy, after preflight": ("after", "retraining.deploy:preflight"),

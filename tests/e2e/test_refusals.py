@@ -30,7 +30,7 @@ from retraining.errors import (
 )
 from retraining.gate import verdict_id
 from retraining.operations import reconcile
-from retraining.records import Champion, Release, Verdict, digest_of
+from retraining.records import Champion, Release, Verdict
 from retraining.store import sha256
 from retraining.workspace import Workspace
 from tests.e2e.conftest import FIRST, SECOND, Released, misled
@@ -134,15 +134,95 @@ def test_deploy_refuses_a_verdict_that_was_altered_on_the_way(released: Released
     refuses(released, better, released.release.id, "is not what the gate recorded")
 
 
-def test_deploy_refuses_a_verdict_that_was_altered_in_the_ledger(released: Released) -> None:
-    workspace, verdict = released.workspace, released.verdict
+def alter(workspace: Workspace, table: str, verdict_id: str, changes: dict[str, Any]) -> None:
+    """Change a record's JSON in the ledger by hand; `evaluation.x` is a field of the verdict's evaluation."""
+    column = "id" if table == "verdicts" else "verdict_id"
     with sqlite3.connect(ledger_file(workspace)) as connection:
-        (body,) = connection.execute("select body from verdicts where id = ?", (verdict.id,)).fetchone()
+        (body,) = connection.execute(f"select body from {table} where {column} = ?", (verdict_id,)).fetchone()
         forged = json.loads(body)
-        forged["evaluation"]["holdout_id"] = digest_of("another holdout")
-        connection.execute("update verdicts set body = ? where id = ?", (json.dumps(forged), verdict.id))
-    found = pipeline.verdict_of(workspace, verdict.id)
-    refuses(released, found, released.release.id, "is not what the gate recorded")
+        for path, value in changes.items():
+            outer, _, name = path.rpartition(".")
+            (forged[outer] if outer else forged)[name] = value
+        connection.execute(f"update {table} set body = ? where {column} = ?", (json.dumps(forged), verdict_id))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "name"),
+    [
+        ("decision", "inconclusive", "decision"),
+        ("dry_run", True, "dry_run"),
+        ("evaluation.spec_id", "0" * 64, "spec_id"),
+        ("evaluation.recipe_id", "0" * 64, "recipe_id"),
+        ("evaluation.candidate_id", "0" * 64, "candidate_id"),
+        ("evaluation.champion_release_id", "0" * 64, "champion_release_id"),
+        ("evaluation.champion_sequence", None, "champion_sequence"),
+        ("evaluation.holdout_id", "0" * 64, "holdout_id"),
+        ("evaluation.refit_id", "0" * 64, "refit_id"),
+        ("evaluation.as_of", day(50).isoformat(), "as_of"),
+        ("evaluation.candidate", 0.999, "candidate"),
+        ("evaluation.n_rows", 100_000, "n_rows"),
+        ("evaluation.leaked_rows", 1, "leaked_rows"),
+        (
+            "evaluation.over_champion",
+            {"value": 0.1, "standard_error": 0.01, "lower": 0.09, "upper": 0.11},
+            "over_champion",
+        ),
+        ("evaluation.rule", "replace", "rule"),
+        ("checklist", [], "checklist"),
+    ],
+)
+def test_deploy_refuses_a_verdict_that_was_altered_in_the_ledger(
+    released: Released, path: str, value: Any, name: str
+) -> None:
+    alter(released.workspace, "verdicts", released.verdict.id, {path: value})
+    found = pipeline.verdict_of(released.workspace, released.verdict.id)
+    words = f"is not what the gate recorded: {name}. The champion stays. Was the ledger changed by hand"
+    refuses(released, found, released.release.id, words)
+
+
+def test_deploy_refuses_a_decision_that_the_gate_would_not_make_again(champion: Workspace) -> None:
+    rejected = retrain(misled(champion), SECOND).verdict
+    assert rejected is not None and rejected.decision == "reject"
+    forged = replace(
+        rejected, id=verdict_id(rejected.evaluation, "promote", dry_run=False), decision="promote", reasons=("better",)
+    )
+    champion.ledger.add_verdict(forged, ())
+    words = "is not what the gate recorded: decision: promote is recorded, and the gate decides reject: "
+    with pytest.raises(DeployRefused, match=words):
+        deploy(champion, forged, first_of(champion).release_id, wait_for_approval=False, by=BY)
+    assert live(champion) == ([1], 1)
+
+
+def test_deploy_refuses_a_verdict_whose_evaluation_is_not_recorded(released: Released) -> None:
+    with sqlite3.connect(ledger_file(released.workspace)) as connection:
+        connection.execute("delete from work where stage = 'evaluate'")
+    refuses(released, released.verdict, released.release.id, "the evaluation it was made from is not in the ledger")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "name"),
+    [
+        ("verdict_id", "0" * 64, "verdict differs"),
+        ("model", "other", "model differs"),
+        ("snapshot_id", "0" * 64, "snapshot differs"),
+        ("cutoff", day(60).isoformat(), "cut-off differs"),
+        ("checklist", [], "checklist differs"),
+        ("flip_share", 0.9, "checklist differs"),
+    ],
+)
+def test_deploy_refuses_a_release_whose_binding_was_altered_in_the_ledger(
+    released: Released, path: str, value: Any, name: str
+) -> None:
+    alter(released.workspace, "releases", released.verdict.id, {path: value})
+    refuses(
+        released, released.verdict, released.release.id, f"is not what verdict .* is bound to: {name}. The champion"
+    )
+
+
+def test_deploy_refuses_a_release_that_was_exchanged_in_the_ledger(released: Released) -> None:
+    first = first_of(released.workspace)
+    alter(released.workspace, "releases", released.verdict.id, {"id": first.release_id})
+    refuses(released, released.verdict, first.release_id, "is bound to: snapshot, cut-off differ. The champion stays")
 
 
 def test_deploy_refuses_another_release_than_the_verdicts_own(released: Released) -> None:
@@ -334,6 +414,7 @@ def another(released: Released) -> tuple[Verdict, Release]:
     """Judge and release the same challenger as of a day later, against the same champion."""
     evaluation = replace(released.verdict.evaluation, as_of=day(49))
     identity = verdict_id(evaluation, "promote", dry_run=False)
+    released.workspace.ledger.finish(NAME, "evaluate", identity, evaluation)
     verdict = released.workspace.ledger.add_verdict(replace(released.verdict, id=identity, evaluation=evaluation), ())
     return verdict, released.workspace.ledger.add_release(replace(released.release, verdict_id=verdict.id))
 

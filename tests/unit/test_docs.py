@@ -43,7 +43,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_every_kind_of_alert_is_explained_to_whoever_is_on_call() -> None:
     page = (ROOT / "docs" / "how-to" / "on-call.md").read_text()
-    families = (RETRAIN, SCORE, MONITOR, "approve", "rollback", "housekeeping")
+    families = (RETRAIN, SCORE, MONITOR, "approve", "override", "rollback", "housekeeping")
     kinds = {kind for path in (ROOT / "include").rglob("*.py") for kind in _alert_kinds(path, families)}
     assert kinds >= {"alias moved", "stale", "retrain failed"}
     assert sorted(kind for kind in kinds if f"`{kind}`" not in page) == []

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from retraining.gate import Policy, decide, make_verdict
 from retraining.records import Estimate
-from retraining.spec.gate import Budgets, Calibration
+from retraining.spec.gate import Budgets, Calibration, Gate
 from tests.support.records import estimate, evaluation
 from tests.support.tiny import day
 
@@ -60,8 +61,9 @@ NAN = float("nan")
         ({"leaked_rows": 1}, "reject", "1 holdout rows were in the training data"),
         ({**FIRST, "leaked_rows": 1}, "reject", "1 holdout rows were in the training data"),
         ({"candidate": None}, "reject", "could not be computed"),
-        ({"over_baseline": None}, "reject", "could not be computed"),
-        ({"over_champion": None}, "reject", "could not be computed"),
+        ({"over_baseline": None}, "reject", "there is no comparison with the trivial baseline"),
+        ({"over_champion": None}, "reject", "there is no comparison with the champion"),
+        ({"over_champion": None, "incomparable": "column x1 is missing"}, "reject", "cannot score these rows"),
         ({"over_champion": Estimate(NAN, NAN, NAN, NAN)}, "inconclusive", "cannot tell"),
         ({"over_baseline": Estimate(NAN, NAN, NAN, NAN)}, "reject", "not better than a model without features"),
         ({"n_rows": 499}, "inconclusive", "499 rows in 28 blocks; it takes 500 rows and 20 blocks"),
@@ -77,7 +79,7 @@ def test_verdicts(changes: dict[str, Any], decision: str, why: str) -> None:
     judged = decide(evaluation(**changes), POLICY)
     assert judged.decision == decision
     assert why in "; ".join(judged.reasons)
-    computed = "could not be" in why
+    computed = "could not be" in why or "there is no comparison" in why
     assert judged.would_change or decision == "promote" or computed, "it says what would have to change"
 
 
@@ -141,3 +143,77 @@ def test_every_field_that_may_be_missing_blocks() -> None:
     assert optional <= {f.name for f in dataclasses.fields(evaluation())}
     for name in optional:
         assert decide(evaluation(**{name: None}), POLICY).decision != "promote"
+
+
+# --- there is no setting that turns the gate off ------------------------------------------------------------------
+
+PERMISSIVE: dict[str, list[Any]] = {
+    "holdout": ["1h", "400d"],
+    "rule": ["auto", "refresh", "replace"],
+    "margin": [5e-324, 0.02, 1.0, 1e300],
+    "confidence": [0.5000001, 0.999],
+    "min_rows": [50],
+    "min_blocks": [20],
+    "block": [None, "1h"],
+    "refit": [True, False],
+    "max_flips": [1.0],
+    "slices": [[]],
+    "calibration": [{"margin": 1, "limit": 1, "if_worse": "warn"}],
+    "cases": [None],
+    "budgets": [{"latency_ms": 1e300, "memory_mb": 1e300, "size_mb": 1e300}],
+    "environment": ["recorded"],
+    "approval": ["none", "on_warning", "required"],
+    "approvers": [[], ["ann"]],
+    "approval_timeout": ["1h", "30d"],
+}
+"""Every key of the YAML's gate with its loosest values. A key that is new must be added: is it a way round the gate?"""
+
+
+def test_every_key_of_the_gate_is_among_the_permissive_ones() -> None:
+    assert set(PERMISSIVE) == set(Gate.model_fields)
+
+
+@given(
+    st.fixed_dictionaries({name: st.sampled_from(values) for name, values in PERMISSIVE.items()}),
+    st.sampled_from(["refresh", "replace"]),
+    st.floats(0.01, 0.5),
+    st.floats(0.5001, 1),
+    st.floats(0, 1),
+    st.booleans(),
+)
+def test_no_setting_promotes_what_is_worse_by_a_lot_or_loses_to_the_baseline(
+    keys: dict[str, Any], rule: str, worth: float, lost: float, below: float, greater: bool
+) -> None:
+    gate = Gate.model_validate(keys)
+    shared = {name: getattr(gate, name) for name in PERMISSIVE.keys() & {f.name for f in dataclasses.fields(Policy)}}
+    policy = dataclasses.replace(POLICY, **shared)
+    champion = {"champion": 0.5 + (worth if greater else -worth), "baseline": 0.5, "greater_is_better": greater}
+    loss = -worth * lost
+    worse = evaluation(rule=rule, **champion, over_champion=Estimate(loss, 0.0, loss, loss))
+    assert decide(worse, policy).decision != "promote", "half of what the champion is worth is lost"
+    loses = evaluation(rule=rule, over_baseline=estimate(-below, 0.0))
+    assert decide(loses, policy).decision == "reject", "a model without features is as good"
+    for flaw in ({"leaked_rows": 1}, {"n_rows": 49}, {"n_blocks": 19}, {"over_baseline": None}, {"candidate": None}):
+        assert decide(evaluation(rule=rule, **flaw), policy).decision != "promote"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("margin", 0),
+        ("margin", -1),
+        ("margin", NAN),
+        ("margin", float("inf")),
+        ("confidence", 0.5),
+        ("confidence", 0),
+        ("min_rows", 0),
+        ("min_blocks", 1),
+        ("rule", "none"),
+        ("approval_timeout", "0d"),
+        ("approval_timeout", "31d"),
+        ("enabled", False),
+    ],
+)
+def test_a_value_that_would_turn_it_off_is_refused(key: str, value: Any) -> None:
+    with pytest.raises(ValidationError):
+        Gate.model_validate({key: value})

@@ -8,14 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, inspect
 
 from retraining.errors import RequestError, Unavailable
-from retraining.ledger import Ledger
+from retraining.ledger import Ledger, database, tables
 from retraining.ledger.tables import metadata
-from retraining.records import Alert, Chunk, Deployment, PredictionSet, Release, Served, Window
+from retraining.records import Alert, Chunk, Deployment, Override, PredictionSet, Release, Served, Window, to_dict
 from tests.support.records import champion, decision, evaluation, measurement, request, verdict
 from tests.support.tiny import day
 
@@ -36,6 +38,33 @@ def test_migrations_make_exactly_the_tables(ledger: Ledger, tmp_path: Path) -> N
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
     engine.dispose()
+
+
+def test_a_ledger_of_before_overrides_is_upgraded_and_keeps_what_is_there(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'old.db'}"
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        assert "overrides" not in inspect(connection).get_table_names()
+        row = {"model": "tiny", "sequence": 1, "release_id": "r", "body": to_dict(champion()), "recorded_at": day(1)}
+        connection.execute(tables.champions.insert().values(**row))
+    engine.dispose()
+    opened = Ledger(url)
+    assert opened.champions("tiny") == [champion()]
+    made = Override("tiny", "v2", "reject", "release2", 2, "Ann", "ann", "because", day(2))
+    assert opened.move_champion(champion(2), override=made) and opened.overrides("tiny") == {"v2": made}
+    opened.close()
+
+
+def test_an_override_and_its_champion_are_one(ledger: Ledger) -> None:
+    made = Override("tiny", "v1", "reject", "release1", 1, "Ann", "ann", "because", day(2))
+    assert ledger.move_champion(champion(1), override=made)
+    assert not ledger.move_champion(champion(2), override=made), "one verdict is overridden once"
+    assert not ledger.move_champion(champion(1), override=dataclasses.replace(made, verdict_id="v9"))
+    assert (len(ledger.champions("tiny")), ledger.overrides("tiny")) == (1, {"v1": made})
 
 
 def test_opening_twice_keeps_what_is_there(ledger: Ledger, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from retraining.cli.app import app
 from retraining.errors import Damaged, RequestError
 from retraining.records import Trained
 from retraining.reproduce import describe, reproduce, succeeded
-from retraining.spec.model import Training
+from retraining.spec.training import Training
 from retraining.train import recipe_id
 from retraining.workspace import Workspace
 from tests.support.records import champion
@@ -44,6 +44,10 @@ def families() -> dict[str, dict[str, Any]]:
             training = {"task": task, "metric": metric, "seed": 7, "candidates": [candidate.model_dump()]}
             name = f"{metric or task}_{candidate.estimator.rpartition('.')[2]}"
             found[name] = {"data": _DATA[task], "training": training}
+            if task != "regression":
+                kind = "isotonic" if task == "binary" else "sigmoid"
+                mended = {**training, "class_weight": "balanced", "calibration": kind}
+                found[f"{name}_{kind}"] = {"data": _DATA[task], "training": mended}
     return found
 
 

@@ -36,7 +36,7 @@ def message(folder: Path, **changes: Any) -> str:
         ({"data": {"tarjet": "y"}}, ["tiny.yaml: 1 problem", "data.tarjet: unknown key", "Did you mean target?"]),
         ({"gaet": {}}, ["gaet: unknown key", "Did you mean gate?"]),
         ({"monitor": {"drift": {"histroy": 30}}}, ["monitor.drift.histroy", "Did you mean history?"]),
-        ({"gate": {"zzz": 1}}, ["gate.zzz: unknown key", "Known: approval, block,"]),
+        ({"gate": {"zzz": 1}}, ["gate.zzz: unknown key", "Known: approval, approval_timeout, approvers, block,"]),
         ({"gate": {"min_rows": "many"}}, ["gate.min_rows:", "valid integer", "'many'"]),
         ({"training": {"window": "90 days"}}, ["training.window:", "not a duration", "for example 90d"]),
         ({"training": {"task": "binry"}}, ["training.task:", "'binary'", "'binry'"]),

@@ -111,7 +111,8 @@ def story(spec: FrozenSpec, told: Verdict | None = None, **changes: Any) -> Stor
         ),
         flips=(Flip((("id", HOSTILE),), "1 (51.0% for 1)", "0 (49.0% for 1)", HOSTILE),),
         release=Release("release", "tiny", "v", "snap", day(39), "run", 0.01, 900, Served(1, 2, 3, 4, 0), checks[1:]),
-        approval=(True, HOSTILE),
+        approval=Approval("tiny", "v", True, HOSTILE, HOSTILE, day(41)),
+        override=Override("tiny", "v", "reject", "release", 2, HOSTILE, "account", HOSTILE, day(41)),
         outcome=Deployment("tiny", "deployed", 2, 2, "version 2 is champion 2"),
         entry=champion(2, by=HOSTILE),
     )
@@ -149,7 +150,14 @@ def test_a_page_has_every_section_and_every_value_is_escaped(tmp_path: Path) -> 
     assert "script" not in found.tags and not found.handlers
     assert all(address.startswith("data:image/svg+xml;base64,") for address in found.addresses)
     assert HOSTILE not in text and html.unescape(text).count(HOSTILE) > 8
-    for said in ("by blocks of time", "12 rows, it takes 200", "approved by", "bar -0.0500", "To change it:"):
+    for said in (
+        "by blocks of time",
+        "12 rows, it takes 200",
+        "approved by",
+        "against the gate",
+        "bar -0.0500",
+        "To change it:",
+    ):
         assert said in text, said
 
 
@@ -198,7 +206,14 @@ def test_a_card_has_every_section_in_both_forms(tmp_path: Path) -> None:
     assert "<script" not in text.replace("\\<script", "")
     columns = {line.count("|") - line.count("\\|") for line in text.splitlines() if "alert" in line and line[0] == "|"}
     assert columns == {5, 8}, "a hostile name is one cell of its table, of four columns or seven"
-    for said in ("+0.1000", "not kept any more", "12 rows, it takes 200", "approved by", "promote, rule refresh"):
+    for said in (
+        "+0.1000",
+        "not kept any more",
+        "12 rows, it takes 200",
+        "approved by",
+        "against the gate",
+        "promote, rule refresh",
+    ):
         assert said in text and said in html.unescape(page), said
 
 

@@ -17,13 +17,13 @@ from retraining import chunks, ingest
 from retraining.ingest import snapshot_key
 from retraining.ledger import Ledger
 from retraining.ledger.upkeep import EVERY_MODEL, FREED
-from retraining.records import Release, Snapshot, Trained, Verdict, digest_of, from_dict, short
+from retraining.records import Release, Snapshot, Trained, Tried, Verdict, digest_of, from_dict, short
 from retraining.spec import spec_key
 from retraining.store import Entry, Store
 from retraining.verdicts.finalist import document_key, flips_key, has_document
 from retraining.verdicts.page import page_key
 
-PREFIXES = ("chunks/", "snapshots/", "specs/", "releases/", "predictions/", "reports/", "quarantine/")
+PREFIXES = ("chunks/", "snapshots/", "specs/", "releases/", "candidates/", "predictions/", "reports/", "quarantine/")
 """Everything the pipeline writes. `erased/` is not among them: it is looked at, never swept."""
 LEFTOVER = ".tmp"
 """How temporary names end: a writer was killed before its rename."""
@@ -119,6 +119,7 @@ class ModelRecords:
     """By verdict."""
     trained: Mapping[str, Trained]
     """By artifact."""
+    tried: tuple[Tried, ...]
 
     @classmethod
     def of(cls, ledger: Ledger, model: str) -> ModelRecords:
@@ -129,7 +130,13 @@ class ModelRecords:
             {v.id: v for v in ledger.verdicts(model)},
             {r.verdict_id: r for r in ledger.releases(model)},
             {t.artifact_id: t for t in trained},
+            tuple(ledger.recorded(Tried, model, "candidate").values()),
         )
+
+    def tried_for(self, trained: Trained) -> set[str]:
+        """Return the items of the predictions that a candidate was chosen by: they go when it goes."""
+        mine = (trained.spec_id, trained.snapshot_id)
+        return {t.predictions_key for t in self.tried if (t.spec_id, t.snapshot_id) == mine}
 
     def needs_of(self, verdict_id: str | None) -> set[str]:
         """Return the items that judged, made and can make again what a verdict is about."""
@@ -137,12 +144,14 @@ class ModelRecords:
         if verdict is None:
             return set()
         evaluation, release = verdict.evaluation, self.releases.get(verdict.id)
-        found = {document_key(evaluation)} if has_document(evaluation) else set()
-        found |= {spec_key(evaluation.spec_id), release_key(evaluation.candidate_id)}
+        found = {spec_key(evaluation.spec_id), release_key(evaluation.candidate_id), snapshot_key(evaluation.refit_id)}
+        if has_document(evaluation):
+            found.add(document_key(evaluation))
         if evaluation.n_rows:  # the id of an empty holdout names no manifest
             found.add(snapshot_key(evaluation.holdout_id))
         if evaluation.candidate_id in self.trained:
-            found.add(snapshot_key(self.trained[evaluation.candidate_id].snapshot_id))
+            trained = self.trained[evaluation.candidate_id]
+            found |= {snapshot_key(trained.snapshot_id), *self.tried_for(trained)}
         if release is not None:
             found |= {release_key(release.id), snapshot_key(release.snapshot_id)}
         return found

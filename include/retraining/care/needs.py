@@ -163,6 +163,7 @@ def needed_items(
     for trained in policy.records.trained.values():
         if snapshot_key(trained.snapshot_id) in kept:
             yield from (release_key(trained.artifact_id), spec_key(trained.spec_id))
+            yield from policy.records.tried_for(trained)
     if policy.spec is not None:
         yield spec_key(policy.spec.id)
     first = policy.measured_from

@@ -29,7 +29,7 @@ from retraining.workspace import Workspace
 
 YOUNG = timedelta(days=1)
 """Objects younger than this by the store's clock stay: a run that is under way may be about to name them."""
-_ORDER = ("reports/", "quarantine/", "predictions/", "snapshots/", "releases/", "specs/", "chunks/")
+_ORDER = ("reports/", "quarantine/", "predictions/", "snapshots/", "releases/", "candidates/", "specs/", "chunks/")
 """What names goes before what is named, so that a sweep that is killed leaves nothing that leads to a gap."""
 _MONITOR_REPORT = re.compile(r"reports/monitor/(?P<model>[^/]+)/(?P<as_of>\d{4}-\d\d-\d\dT\d{4})\.")
 _VALIDATION_REPORT = re.compile(r"reports/validation/(?P<snapshot>[0-9a-f]{64})-")

@@ -20,11 +20,12 @@ from retraining.store import Entry, Store, sha256
 from retraining.verdicts.finalist import FINALISTS, parse
 from retraining.workspace import Workspace
 
-Kind = Literal["chunk", "snapshot", "spec", "release", "predictions", "report", "leftover"]
+Kind = Literal["chunk", "snapshot", "spec", "release", "candidate", "predictions", "report", "leftover"]
 _KINDS: dict[str, Kind] = {
     "snapshots": "snapshot",
     "specs": "spec",
     "releases": "release",
+    "candidates": "candidate",
     "predictions": "predictions",
     "reports": "report",
 }
@@ -34,6 +35,7 @@ _ADVICE: dict[str, str] = {
     "snapshot": f"{_BACKUP} Without one, what was learnt from it cannot be made again.",
     "spec": f"{_BACKUP} Without one, its runs can be neither finished nor repeated.",
     "release": f"{_BACKUP} Without one, roll back or retrain if it is live.",
+    "candidate": f"{_BACKUP} Without one, its choice cannot be shown again; models and verdicts lack nothing.",
     "predictions": f"{_BACKUP} Without one, the monitor cannot measure that day.",
     "report": f"{_BACKUP} Without one, its verdict's page has no curves; the verdict itself is in the ledger.",
     "leftover": "Harmless: a writer was killed. Delete it, or leave it to housekeeping.",
@@ -96,6 +98,7 @@ def verify(workspace: Workspace, *, deep: bool = False) -> Verification:
         *_chunks(store, there, _expected(workspace, manifests, users), _erasures(store), deep=deep),
         *_specs(store, there),
         *_releases(store, there, wanted),
+        *_tried(store, there),
         *_predictions(workspace, there),
         *_finalists(store, there),
         *_missing(there, wanted),
@@ -263,6 +266,13 @@ def _release(store: Store, folder: str) -> Problem | None:
     except (Damaged, ValueError) as error:
         return _problem("release", folder, _first_sentence(error))
     return None
+
+
+def _tried(store: Store, there: Mapping[str, Entry]) -> Iterator[Problem]:
+    keys = [k for k in there if k.startswith("candidates/") and not _is_leftover(k)]
+    for key, data in zip(keys, items.all_at_once(store.read, keys), strict=True):
+        if sha256(data) != items.identity_of(key):
+            yield _problem("candidate", key, "was altered or truncated")
 
 
 def _first_sentence(error: Exception) -> str:

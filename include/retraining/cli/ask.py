@@ -14,8 +14,8 @@ from retraining.cli.common import Json, time_or_now, workspace
 from retraining.cli.output import EXIT_FAILED, console, print_json, print_table
 from retraining.cli.stored import print_verification
 from retraining.errors import RequestError, RetrainingError
-from retraining.history import VersionEntry, events_of, versions_of
-from retraining.records import TriggerDecision, Verdict, short, shown_day, to_dict
+from retraining.history import VersionEntry, describe_answer, describe_override, events_of, versions_of
+from retraining.records import Champion, TriggerDecision, Verdict, short, shown_day, to_dict
 from retraining.spec import find_models, load
 from retraining.status import Status
 from retraining.status import status as status_of
@@ -121,7 +121,7 @@ def explain(
     if html is not None:
         write_page(work, record, html)
     if json:
-        print_json(to_dict(record))
+        print_json({**to_dict(record), **_people(work, record)})
         return
     kind = "verdict" if isinstance(record, Verdict) else "decision"
     outcome = record.decision if isinstance(record, Verdict) else record.outcome
@@ -129,8 +129,24 @@ def explain(
     console.print(
         f"{record.model}, {kind} {short(record.id)}, as of {as_of:%Y-%m-%d %H:%M} UTC: {outcome}", markup=False
     )
+    if isinstance(record, Verdict) and record.evaluation.chosen:
+        _print_list("chosen", (record.evaluation.chosen,))
+    for text in _said(work, record):
+        console.print(text, markup=False)
     _print_list("because", record.reasons)
+    if isinstance(record, Verdict):
+        _print_checklist(work, record)
     _print_list("it would change with", record.would_change)
+
+
+def _print_checklist(work: Workspace, verdict: Verdict) -> None:
+    release, outcome = work.ledger.release_of(verdict.id), work.ledger.outcome(verdict.id)
+    items = (*verdict.checklist, *(release.checklist if release else ()))
+    if items:
+        rows = [(i.name, i.outcome, i.figure, i.limit) for i in items]
+        print_table("Checklist", ("item", "result", "found", "limit"), rows)
+    if outcome is not None:
+        console.print(f"it was {outcome.outcome}: {outcome.detail}", markup=False)
 
 
 def _show_versions(work: Workspace, model: str, json: bool) -> None:
@@ -167,7 +183,7 @@ def _status_row(s: Status) -> tuple[object, ...]:
     return (
         s.model,
         s.mode,
-        f"{champion.sequence} (version {champion.version})" if champion else None,
+        _champion(champion) if champion else None,
         champion.estimator.rpartition(".")[2] if champion else None,
         shown_day(champion.cutoff) if champion else None,
         f"{verdict.decision} {short(verdict.id)}" if verdict else None,
@@ -175,6 +191,11 @@ def _status_row(s: Status) -> tuple[object, ...]:
         len(s.requests),
         s.stale,
     )
+
+
+def _champion(champion: Champion) -> str:
+    mark = f", override by {champion.by}" if champion.kind == "override" else ""
+    return f"{champion.sequence} (version {champion.version}{mark})"
 
 
 def _find(work: Workspace, identity: str) -> Verdict | TriggerDecision:
@@ -190,6 +211,29 @@ def _find(work: Workspace, identity: str) -> Verdict | TriggerDecision:
     if verdicts:
         return verdicts[-1]
     raise RequestError(f"there is no verdict, decision or judged model {identity}. `history MODEL` lists the ids.")
+
+
+def _people(work: Workspace, record: Verdict | TriggerDecision) -> dict[str, object]:
+    """Return what people said about a verdict: the answer to a promotion that waited, an override."""
+    if not isinstance(record, Verdict):
+        return {}
+    answer = work.ledger.approvals(record.model).get(record.id)
+    made = work.ledger.overrides(record.model).get(record.id)
+    return {
+        "approval": None if answer is None else to_dict(answer),
+        "override": None if made is None else to_dict(made),
+    }
+
+
+def _said(work: Workspace, record: Verdict | TriggerDecision) -> list[str]:
+    if not isinstance(record, Verdict):
+        return []
+    answer = work.ledger.approvals(record.model).get(record.id)
+    made = work.ledger.overrides(record.model).get(record.id)
+    outcome = work.ledger.outcome(record.id)
+    found = [f"{outcome.outcome}: {outcome.detail}"] if outcome else []
+    found += [describe_answer(answer)] if answer else []
+    return found + ([describe_override(made)] if made else [])
 
 
 def _print_list(title: str, items: tuple[str, ...]) -> None:

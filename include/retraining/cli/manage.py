@@ -1,4 +1,4 @@
-"""What people do to a live model: rollback, approve, settle the registry, upgrade the ledger."""
+"""What people do to a live model: rollback, override, settle the registry, upgrade the ledger."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ def rollback(
     _print(move(workspace(), model, to, person(), reason, time_or_now(as_of)), json)
 
 
-def approve(
+def override(
     verdict: Annotated[str, typer.Argument(help="The verdict's id, or the start of it.")],
+    by: Annotated[str, typer.Option("--by", help="Who answers for it: a person's name. It is kept for ever.")],
     reason: Reason,
-    refuse: Annotated[bool, typer.Option("--refuse", help="Say no instead.")] = False,
     json: Json = False,
 ) -> None:
-    """Answer a promotion that waits for a person, and deploy it when the answer is yes."""
-    from retraining.operations import answer
+    """Promote against the gate: the recipe of a rejected or inconclusive verdict, or one whose release was refused.
 
-    deployment = answer(workspace(), verdict, approved=not refuse, by=person(), reason=reason)
-    if json:
-        print_json(to_dict(deployment) if deployment else None)
-    else:
-        console.print(deployment.detail if deployment else "refused; the champion stays", markup=False)
+    The release is made, loaded in a fresh process and compared with what it gave when it was made; that cannot be
+    overridden. The history shows it as an override for ever.
+    """
+    from retraining.override import override as promote
+
+    _print(promote(workspace(), verdict, by=by, account=person(), reason=reason), json)
 
 
 @registry_app.command("show")
@@ -99,6 +99,6 @@ def _print(champion: Champion, as_json: bool) -> None:
 def add_to(app: typer.Typer) -> None:
     """Add this module's commands."""
     app.command()(rollback)
-    app.command()(approve)
+    app.command()(override)
     app.add_typer(registry_app, name="registry")
     app.add_typer(ledger_app, name="ledger")

@@ -11,17 +11,24 @@ _SAME = "the candidate predicts exactly as the champion does; "
 
 def against_champion(e: Evaluation, policy: Policy) -> tuple[Item, ...]:
     """`refresh` must be not worse by the margin, `replace` must be better; both at the evaluation's confidence."""
-    bar = -policy.margin if e.rule == "refresh" else 0.0
+    allowed = allowed_loss(e, policy)
+    bar = -allowed if e.rule == "refresh" else 0.0
     limit = f"lower bound of the gain above {bar:+.4f}"
     if e.champion_release_id is None:
         return (Item("champion", "pass", "no champion", "none", "there is no champion yet"),)
     over = e.over_champion
+    if e.incomparable is not None:
+        sentence = (
+            f"the champion cannot score these rows, so nothing says that the candidate is as good: {e.incomparable}"
+        )
+        remedy = "data and release as the champion needs them, a rollback, or the override of a named person"
+        return (Item("champion", "block", "not comparable", limit, sentence, remedy),)
     if over is None:
         sentence = "there is no comparison with the champion; what is missing blocks"
         return (Item("champion", "block", "not computed", limit, sentence),)
     figures = _figures(e, over)
     if over.lower > bar:
-        claim = f"not worse by {policy.margin:g}" if e.rule == "refresh" else "better"
+        claim = f"not worse by {allowed:g}" if e.rule == "refresh" else "better"
         same = _SAME if over.value == over.standard_error == 0 else ""
         sentence = f"{same}{e.rule}: {claim} at {e.confidence:.0%} confidence: {figures}"
         return (Item("champion", "pass", figures, limit, sentence),)
@@ -31,6 +38,18 @@ def against_champion(e: Evaluation, policy: Policy) -> tuple[Item, ...]:
     sentence = f"{e.rule}: the holdout cannot tell: {figures}; the lower bound must be above {bar:+.4f}"
     remedy = f"{_needed(over, bar)}; {_more_rows(e, over, bar)}"
     return (Item("champion", "block", figures, limit, sentence, remedy, undecided=True),)
+
+
+def allowed_loss(e: Evaluation, policy: Policy) -> float:
+    """Return the largest loss that a refresh may have, in the metric's unit.
+
+    It is the margin, and never more than half of what the champion is better than a model without features: a margin as
+    wide as the metric itself would otherwise turn the gate off.
+    """
+    if e.champion is None or e.baseline is None:
+        return policy.margin
+    worth = (e.champion - e.baseline) * (1 if e.greater_is_better else -1)
+    return min(policy.margin, max(0.0, worth) / 2)
 
 
 def _figures(e: Evaluation, over: Estimate) -> str:

@@ -107,7 +107,7 @@ def _cannot_be_compared(e: Evaluation, policy: Policy) -> Judgement | None:
         return Judgement(
             "inconclusive", ("the holdout has rows of one class only",), (when, "or a longer gate.holdout")
         )
-    if e.candidate is None or e.over_baseline is None or (e.champion_release_id and e.over_champion is None):
+    if e.candidate is None:
         return Judgement("reject", (f"{e.metric} could not be computed on the holdout; what is missing blocks",))
     return None
 

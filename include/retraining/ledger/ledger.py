@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from retraining.errors import Unavailable
 from retraining.ledger import tables as t
 from retraining.ledger.database import first_line, open_engine
+from retraining.ledger.people import People
 from retraining.ledger.upkeep import Upkeep
 from retraining.records import (
     Alert,
@@ -20,6 +21,7 @@ from retraining.records import (
     Chunk,
     Deployment,
     Measurement,
+    Override,
     PredictionSet,
     Release,
     Request,
@@ -35,7 +37,7 @@ from retraining.windows import to_utc
 R = TypeVar("R")
 
 
-class Ledger(Upkeep):
+class Ledger(People, Upkeep):
     """The append-only record of one installation."""
 
     def __init__(self, url: str) -> None:
@@ -114,7 +116,7 @@ class Ledger(Upkeep):
             ],
         )
 
-    # --- verdicts, releases, approvals ------------------------------------------------------------------------
+    # --- verdicts, releases -----------------------------------------------------------------------------------
 
     def add_verdict(self, verdict: Verdict, serves: Sequence[str]) -> Verdict:
         """Record a verdict and, unless it is a dry run, the requests it serves; return the one that stands."""
@@ -175,15 +177,6 @@ class Ledger(Upkeep):
         body = self._one(select(t.releases.c.body).where(t.releases.c.verdict_id == verdict_id))
         return None if body is None else from_dict(Release, body)
 
-    def add_approval(self, model: str, verdict_id: str, approved: bool, by: str, reason: str) -> None:
-        """Record a person's answer to a verdict; the first answer stays."""
-        self._add(t.approvals, model=model, verdict_id=verdict_id, approved=approved, by=by, reason=reason)
-
-    def approval(self, verdict_id: str) -> tuple[bool, str] | None:
-        """Return (approved, by whom) for a verdict, or None while nobody answered."""
-        rows = self._all(select(t.approvals).where(t.approvals.c.verdict_id == verdict_id))
-        return (bool(rows[0].approved), str(rows[0].by)) if rows else None
-
     # --- champions --------------------------------------------------------------------------------------------
 
     def champion(self, model: str, sequence: int | None = None) -> Champion | None:
@@ -203,8 +196,10 @@ class Ledger(Upkeep):
         """Return the models that have or had a champion."""
         return [row.model for row in self._all(select(t.champions.c.model).distinct().order_by(t.champions.c.model))]
 
-    def move_champion(self, champion: Champion, deployment: Deployment | None = None) -> bool:
-        """Insert the next champion; return False when another run took that sequence first."""
+    def move_champion(
+        self, champion: Champion, deployment: Deployment | None = None, override: Override | None = None
+    ) -> bool:
+        """Insert the next champion with what made it one; return False when another run took that sequence first."""
         row = {
             "model": champion.model,
             "sequence": champion.sequence,
@@ -217,6 +212,9 @@ class Ledger(Upkeep):
                 _insert(connection, t.champions, row)
                 if deployment is not None and champion.verdict_id is not None:
                     _insert(connection, t.outcomes, _outcome(champion.verdict_id, deployment))
+                if override is not None:
+                    keys = {"model": override.model, "verdict_id": override.verdict_id}
+                    _insert(connection, t.overrides, {**keys, "body": to_dict(override)})
         except IntegrityError:
             return False
         return True

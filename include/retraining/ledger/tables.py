@@ -74,6 +74,12 @@ approvals = _table(
     Column("by", Text, nullable=False),
     Column("reason", Text, nullable=False),
 )
+overrides = _table(
+    "overrides",
+    Column("model", _MODEL, nullable=False, index=True),
+    Column("verdict_id", _ID, nullable=False, unique=True),
+    Column("body", JSON, nullable=False),
+)
 champions = _table(
     "champions",
     Column("model", _MODEL, nullable=False),

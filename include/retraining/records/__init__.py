@@ -34,14 +34,17 @@ from retraining.records.data import (
 )
 from retraining.records.judging import (
     Admission,
+    Approval,
     CandidateScore,
     Champion,
     Decision,
     Deployment,
     Evaluation,
+    Override,
     Release,
     Reproduction,
     Trained,
+    Tried,
     Verdict,
 )
 from retraining.records.watching import (
@@ -60,6 +63,7 @@ __all__ = [
     "N_BUCKETS",
     "Admission",
     "Alert",
+    "Approval",
     "CalibrationResult",
     "CandidateScore",
     "CaseResult",
@@ -78,6 +82,7 @@ __all__ = [
     "Ingested",
     "Item",
     "Measurement",
+    "Override",
     "PredictionSet",
     "Release",
     "Reproduction",
@@ -87,6 +92,7 @@ __all__ = [
     "SliceResult",
     "Snapshot",
     "Trained",
+    "Tried",
     "TriggerDecision",
     "Validated",
     "Validation",

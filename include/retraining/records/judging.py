@@ -38,6 +38,35 @@ class CandidateScore:
 
 
 @dataclass(frozen=True)
+class Tried:
+    """One candidate, tried: the score of its best setting, and its out-of-fold predictions in the store.
+
+    `index` is its place in the spec, simplest first. `n_tried` of `n_settings` settings were tried; fewer where
+    `training.seconds` stopped the search.
+    """
+
+    model: str
+    spec_id: str
+    snapshot_id: str
+    index: int
+    estimator: str
+    score: CandidateScore
+    predictions_id: str
+    n_tried: int
+    n_settings: int
+
+    @property
+    def predictions_key(self) -> str:
+        """Where the predictions are in the store."""
+        return self.key_of(self.predictions_id)
+
+    @staticmethod
+    def key_of(predictions_id: str) -> str:
+        """Return the store key of out-of-fold predictions."""
+        return f"candidates/{predictions_id}.parquet"
+
+
+@dataclass(frozen=True)
 class Trained:
     """The chosen candidate, fitted up to the holdout. `recipe_id` is of spec, estimator, parameters and seed."""
 
@@ -59,7 +88,8 @@ class Trained:
 class Evaluation:
     """Candidate, champion and trivial baseline on the same holdout rows; a positive difference is a gain.
 
-    What could not be evaluated is None; None blocks.
+    What could not be evaluated is None; None blocks. `incomparable` says why the champion could not score these rows;
+    `refit_id` is the snapshot that the release is fitted on.
     """
 
     model: str
@@ -88,12 +118,16 @@ class Evaluation:
     baseline: float | None
     over_baseline: Estimate | None
     over_champion: Estimate | None
+    incomparable: str | None
     leaked_rows: int
+    refit_id: str
     slices: tuple[SliceResult, ...]
     calibration: CalibrationResult | None
     cases: tuple[CaseResult, ...]
     validated: Evidence | None
     locked: Evidence | None
+    chosen: str = ""
+    """Why this candidate was chosen among those that were tried; empty in verdicts from before this was kept."""
 
 
 Decision = Literal["promote", "reject", "inconclusive", "superseded", "nothing_new"]
@@ -140,7 +174,7 @@ class Champion:
 
     model: str
     sequence: int
-    kind: Literal["promotion", "rollback", "adoption"]
+    kind: Literal["promotion", "rollback", "adoption", "override"]
     release_id: str
     verdict_id: str | None
     spec_id: str
@@ -156,14 +190,43 @@ class Champion:
 
 @dataclass(frozen=True)
 class Deployment:
-    """What became of a promote verdict: `deployed`, `superseded` by another run, `waiting` for a person, or `refused`
-    because its release failed the checklist."""
+    """What became of a promote verdict: `deployed`, `superseded` by another run, `waiting` for a person, or `refused`.
+
+    `refused` is a person's no, or a release that its own checks stopped; `detail` says which.
+    """
 
     model: str
     outcome: Literal["deployed", "superseded", "waiting", "refused"]
     sequence: int | None
     version: int | None
     detail: str
+
+
+@dataclass(frozen=True)
+class Approval:
+    """A person's answer to a promotion that waited; `by` is who answered according to Airflow, or `timeout`."""
+
+    model: str
+    verdict_id: str
+    approved: bool
+    by: str
+    reason: str
+    answered_at: datetime
+
+
+@dataclass(frozen=True)
+class Override:
+    """A named person's promotion against the gate; `account` is the login the name was given under."""
+
+    model: str
+    verdict_id: str
+    decision: Decision
+    release_id: str
+    sequence: int
+    by: str
+    account: str
+    reason: str
+    created_at: datetime
 
 
 @dataclass(frozen=True)

@@ -107,10 +107,9 @@ class FileSource:
         options = self._csv_options() if suffix == ".csv" else ""
         view = quoted_name(name)
         try:
-            connection.execute(
-                f"create view {view} as select * from {_READERS[suffix]}({_quoted_text(path)}{options})"  # noqa: S608 - both are quoted
-            )
-            bound = connection.sql(f"select * from {view}")  # noqa: S608 - quoted; binding reads a CSV to guess its types
+            rows = f"{_READERS[suffix]}({_quoted_text(path)}{options})"
+            bound = connection.sql(f"select * from {rows}")  # noqa: S608 - quoted; binding reads a CSV to guess its types
+            connection.execute(f"create view {view} as select *{_without_nanoseconds(bound)} from {rows}")  # noqa: S608 - as above
             fault = _fault(connection, path, suffix) if csvs.looks_wrong(bound.columns) else None
             if suffix == ".csv" and fault is None:
                 fault = self._mixed_times(connection, bound, path)
@@ -206,6 +205,15 @@ def _in_package(url: str) -> Path:
     if not path.is_file():
         raise SourceError(f"source {url}: the package {package} has no file {inside}. Correct the path.")
     return path
+
+
+def _without_nanoseconds(bound: duckdb.DuckDBPyRelation) -> str:
+    """Return the clause that reads times in microseconds: DuckDB compares nanoseconds, which pandas writes, with no
+    other time, so that a query's bounds would be refused."""
+    kinds = {"TIMESTAMP_NS": "timestamp", "TIMESTAMPTZ_NS": "timestamptz"}
+    names = [(quoted_name(n), str(t)) for n, t in zip(bound.columns, bound.types, strict=True)]
+    casts = [f"{name}::{kinds[kind]} as {name}" for name, kind in names if kind in kinds]
+    return f" replace ({', '.join(casts)})" if casts else ""
 
 
 def _quoted_text(text: str) -> str:

@@ -10,6 +10,10 @@ from pydantic import Field, model_validator
 from retraining.spec.base import Duration, Group
 
 Consequence = Literal["block", "warn"]
+CASES_SUFFIX = ".cases"
+"""What a file of behavioural cases ends with before .yaml, so that nobody takes it for a model."""
+LONGEST_APPROVAL = timedelta(days=30)
+"""A month-old comparison says little about today's champion; the DAG that asks must end some time later."""
 
 
 class Slice(Group):
@@ -72,7 +76,13 @@ class Gate(Group):
     rule: Literal["auto", "refresh", "replace"] = Field(
         "auto", description="refresh: not worse by margin; replace: better. auto: refresh only for the same recipe."
     )
-    margin: float = Field(0.02, gt=0, description="Largest loss that is accepted from a refresh, in the metric's unit.")
+    margin: float = Field(
+        0.02,
+        gt=0,
+        allow_inf_nan=False,
+        description="Largest loss that is accepted from a refresh, in the metric's unit; never more than half of what "
+        "the champion is better than a model without features.",
+    )
     confidence: float = Field(0.95, gt=0.5, lt=1, description="One-sided confidence of the gate's statements.")
     min_rows: int = Field(500, ge=50, description="Fewest holdout rows that can decide.")
     min_blocks: int = Field(20, ge=20, description="Fewest blocks of time that can decide.")
@@ -83,11 +93,29 @@ class Gate(Group):
     calibration: Calibration = Field(
         default_factory=lambda: Calibration(), description="Whether predictions mean what they say."
     )
-    cases: str | None = Field(None, description="A YAML beside this one with behavioural cases every model must meet.")
+    cases: str | None = Field(
+        None,
+        pattern=rf"\{CASES_SUFFIX}\.ya?ml$",
+        description="A file beside the YAML, NAME.cases.yaml, with behavioural cases that every version must meet.",
+    )
     budgets: Budgets = Field(default_factory=lambda: Budgets(), description="What serving the release may cost.")
     environment: Literal["locked", "recorded"] = Field(
         "locked",
         description="locked: the installed packages must be those of the lock file (RETRAINING_LOCK). recorded: a "
         "difference only warns.",
     )
-    approval: Literal["none", "required"] = Field("none", description="required: a promotion waits for a person.")
+    approval: Literal["none", "on_warning", "required"] = Field(
+        "none",
+        description="required: a promotion waits for a person. on_warning: only when its checklist has a warning.",
+    )
+    approvers: tuple[str, ...] = Field(
+        (),
+        description="Who may answer: user names with Airflow's simple auth manager, user ids with others. "
+        "Empty: whoever may run the DAG.",
+    )
+    approval_timeout: Duration = Field(
+        timedelta(days=3),
+        gt=timedelta(0),
+        le=LONGEST_APPROVAL,
+        description="How long a promotion waits; no answer by then is a no.",
+    )

@@ -18,9 +18,12 @@ from retraining.errors import SHOWN_ITEMS, SpecError
 from retraining.records import digest_of
 from retraining.spec.cases import CASES, Case
 from retraining.spec.data import Source
+from retraining.spec.gate import CASES_SUFFIX
 from retraining.spec.model import Spec
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_FORMS = ("str", "dict[str,str]", "<plain>", "<mapping>")
+"""What pydantic calls the forms of a key that has several; nobody typed these words."""
 _DOCUMENTATION = ("owner", "contact", "upstream", "refresh")
 
 
@@ -91,6 +94,8 @@ def find_models(folder: Path) -> dict[str, Path]:
         raise SpecError(f"{folder}: there is no such folder of models. Set RETRAINING_MODELS to the folder of YAMLs.")
     found: dict[str, Path] = {}
     for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
+        if path.stem.endswith(CASES_SUFFIX):
+            continue
         if path.stem in found:
             raise SpecError(f"{path}: {found[path.stem].name} has the same model name. Rename one of them.")
         found[path.stem] = path
@@ -195,7 +200,7 @@ def _explain(name: str, error: ValidationError) -> str:
 
 
 def _problem(error: Any) -> str:
-    where = ".".join(str(part) for part in error["loc"] if part not in ("str", "dict[str,str]")) or "whole file"
+    where = ".".join(str(part) for part in error["loc"] if part not in _FORMS) or "whole file"
     if error["type"] == "extra_forbidden":
         known = sorted(_fields_at(error["loc"][:-1]))
         close = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)

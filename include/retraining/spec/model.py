@@ -10,12 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from retraining.spec.base import Duration, Group
 from retraining.spec.data import HASHED_BLOCK, HASHED_HOLDOUT, HASHED_TRAINING, Data
 from retraining.spec.gate import Gate
+from retraining.spec.training import Training
 from retraining.windows import format_duration, nominal
 
-Task = Literal["binary", "multiclass", "regression"]
 Severity = Literal["critical", "warning", "info"]
 
-DEFAULT_METRIC: dict[str, str] = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "mae"}
 MIN_PARTITIONS, MAX_PARTITIONS = 10, 400
 
 
@@ -63,67 +62,6 @@ class Features(Group):
 
     numeric: tuple[str, ...] = Field((), description="Columns used as numbers.")
     categorical: tuple[str, ...] = Field((), description="Columns used as categories.")
-
-
-class Candidate(Group):
-    """A scikit-learn estimator with fixed parameters and, if wanted, a search space."""
-
-    estimator: str = Field(description="Import path, for example sklearn.linear_model.LogisticRegression.")
-    params: dict[str, Any] = Field(default_factory=dict, description="Fixed parameters.")
-    search: dict[str, list[Any]] = Field(default_factory=dict, description="Values to try, per parameter.")
-
-
-_DEFAULT_CANDIDATES: dict[str, tuple[Candidate, ...]] = {
-    "binary": (
-        Candidate(estimator="sklearn.linear_model.LogisticRegression", params={"max_iter": 300}),
-        Candidate(estimator="sklearn.ensemble.HistGradientBoostingClassifier"),
-    ),
-    "rmse": (
-        Candidate(estimator="sklearn.linear_model.Ridge"),
-        Candidate(estimator="sklearn.ensemble.HistGradientBoostingRegressor"),
-    ),
-    "mae": (
-        Candidate(
-            estimator="sklearn.linear_model.SGDRegressor", params={"loss": "epsilon_insensitive", "epsilon": 0.0}
-        ),
-        Candidate(estimator="sklearn.ensemble.HistGradientBoostingRegressor", params={"loss": "absolute_error"}),
-    ),
-}
-_DEFAULT_CANDIDATES["multiclass"] = _DEFAULT_CANDIDATES["binary"]
-"""By task, and for regression by metric: a model that minimises squared errors predicts the mean, and where errors
-are skewed it loses to the plain median by the mean absolute error."""
-
-
-class Training(Group):
-    """How the model is learnt."""
-
-    task: Task = Field(description="What kind of target it is.")
-    window: Duration = Field(timedelta(days=90), description="How much history is trained on.")
-    metric: str = Field(
-        "",
-        description="roc_auc, average_precision, log_loss, brier, accuracy, mae or rmse. Default: roc_auc (binary), "
-        "log_loss (multiclass), mae (regression).",
-    )
-    candidates: tuple[Candidate, ...] = Field(
-        (),
-        description="Simplest first: of equals, the first wins. Default: a linear model and histogram gradient "
-        "boosting, with a loss that fits the metric.",
-    )
-    folds: int = Field(3, ge=2, le=20, description="Time-ordered cross-validation folds.")
-    trials: int = Field(8, ge=1, description="Most parameter settings tried per candidate.")
-    seed: int = Field(0, ge=0, description="Seed of everything random: the same seed gives the same model.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _defaults_by_task(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("task") in DEFAULT_METRIC:
-            values = dict(values)
-            values["metric"] = values.get("metric") or DEFAULT_METRIC[values["task"]]
-            kind = values["metric"] if values["task"] == "regression" else values["task"]
-            values["candidates"] = values.get("candidates") or _DEFAULT_CANDIDATES.get(
-                kind, _DEFAULT_CANDIDATES["rmse"]
-            )
-        return values
 
 
 class Score(Group):

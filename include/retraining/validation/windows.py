@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from retraining import chunks
 from retraining.errors import SpecError
+from retraining.joins import join
 from retraining.ledger import Ledger
 from retraining.records import CheckResult, Chunk, Snapshot, digest_of
 from retraining.spec import FrozenSpec
@@ -219,7 +220,7 @@ def check_keys(whole: Whole, ledger: Ledger) -> list[CheckResult]:
     doubled = n_doubled(new)
     if known:
         old = _columns(whole.store, [chunk for chunk in parts if chunk.id in known], names)
-        doubled += new.join(old, keys=names, join_type="left semi").num_rows
+        doubled += join(new, old, names, "left semi").num_rows
     if doubled:
         text = f"{doubled} keys name rows of more than one {data.partition}. Make data.key unique for ever"
         return [CheckResult("unique key", "critical", "failed", text, None)]

@@ -69,7 +69,8 @@ def work_key(candidate_id: str, champion: int | None, holdout_id: str, spec_id: 
 
 def evaluation_key(e: Evaluation) -> str:
     """Return the key of the work that made an evaluation."""
-    return work_key(e.candidate_id, e.champion_sequence, e.holdout_id, e.spec_id, e.as_of)
+    key = work_key(e.candidate_id, e.champion_sequence, e.holdout_id, e.spec_id, e.as_of)
+    return key if e.incomparable is None else digest_of([key, e.incomparable])
 
 
 def document_key(e: Evaluation) -> str:

@@ -227,8 +227,14 @@ def decision(k: Known) -> Section:
         0, ("Verdict", f"{v.decision}, rule {v.evaluation.rule}, as of {v.evaluation.as_of:%Y-%m-%d %H:%M} UTC")
     )
     facts += [("Reason", reason) for reason in v.reasons]
-    if k.story.approval:
-        facts.append(("Answer", f"{'approved' if k.story.approval[0] else 'refused'} by {k.story.approval[1]}"))
+    answer, override = k.story.approval, k.story.override
+    if override is not None:
+        facts.append(
+            ("Override", f"against the gate, by {override.by} (account {override.account}): {override.reason}")
+        )
+    if answer is not None:
+        said = f"{'approved' if answer.approved else 'refused'} by {answer.by}"
+        facts.append(("Answer", f"{said}: {answer.reason}" if answer.reason else said))
     elif entry.kind == "promotion":
         facts.append(("Answer", "no person was asked (gate.approval)"))
     return Section(title, (), tuple(facts))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from retraining.errors import Damaged
-from retraining.records import Champion, Deployment, Release, Verdict
+from retraining.records import Approval, Champion, Deployment, Override, Release, Verdict
 from retraining.spec import FrozenSpec
 from retraining.verdicts import finalist
 from retraining.verdicts.finalist import Finalist, Flip
@@ -17,7 +17,7 @@ class Story:
     """A verdict with its spec, the finalist's figures, and what became of it as far as it is known.
 
     `entry` is the entry of the champion history that it led to, by the gate or by a person's override. `approval` is
-    whether a person agreed, and who. `missing` says why figures that were stored cannot be shown.
+    a person's answer, `override` a person's promotion against the gate. `missing` says why figures that were stored cannot be shown.
     """
 
     frozen: FrozenSpec
@@ -26,7 +26,8 @@ class Story:
     flips: tuple[Flip, ...] = ()
     missing: str | None = None
     release: Release | None = None
-    approval: tuple[bool, str] | None = None
+    approval: Approval | None = None
+    override: Override | None = None
     outcome: Deployment | None = None
     entry: Champion | None = None
 
@@ -63,7 +64,8 @@ def story_of(workspace: Workspace, verdict: Verdict) -> Story:
         flips=finalist.flipped_rows(workspace.store, evaluation),
         missing=missing,
         release=ledger.release_of(verdict.id),
-        approval=ledger.approval(verdict.id),
+        approval=ledger.approvals(verdict.model).get(verdict.id),
+        override=ledger.overrides(verdict.model).get(verdict.id),
         outcome=ledger.outcome(verdict.id),
         entry=made[0] if made else None,
     )

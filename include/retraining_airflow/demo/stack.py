@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import sys
@@ -42,14 +43,25 @@ class Ports:
 class Stack:
     """The servers of one demo, test or benchmark, with a client of Airflow's API."""
 
-    def __init__(self, home: Path, models: Path, *, warm: bool = True, threads: int = 1) -> None:
+    def __init__(
+        self, home: Path, models: Path, *, warm: bool = True, threads: int = 1, users: Mapping[str, str] | None = None
+    ) -> None:
+        """Prepare servers.
+
+        Parameters
+        ----------
+        users
+            Names and roles (of Airflow's simple auth manager) that can log in; the first one is the client's. None:
+            there is no login, and everybody is an administrator.
+        """
         self.home, self.models = home, models
+        self._passwords = {name: secrets.token_hex(16) for name in users or {}}
         self.ports = Ports(free_port(_AIRFLOW_PORT), free_port(_MLFLOW_PORT))
         self.airflow_url = f"http://127.0.0.1:{self.ports.airflow}"
         self.mlflow_url = f"http://127.0.0.1:{self.ports.mlflow}"
-        self.environment = {**os.environ, **self._variables(warm, threads)}
+        self.environment = {**os.environ, **self._variables(warm, threads), **self._logins(users)}
         self._servers = Servers(home / "logs", self.environment)
-        self._client: httpx.Client | None = None
+        self._clients: dict[str, httpx.Client] = {}
 
     @property
     def settings(self) -> Settings:
@@ -86,8 +98,8 @@ class Stack:
 
     def stop(self) -> None:
         """End everything that was started."""
-        if self._client is not None:
-            self._client.close()
+        for client in self._clients.values():
+            client.close()
         self._servers.stop()
 
     def check(self) -> None:
@@ -104,10 +116,26 @@ class Stack:
         """Return the import errors that the UI shows."""
         return [e["stack_trace"] for e in self._get("/api/v2/importErrors")["import_errors"]]
 
-    def trigger(self, dag_id: str, conf: Mapping[str, Any]) -> str:
+    def trigger(self, dag_id: str, conf: Mapping[str, Any], user: str | None = None) -> str:
         """Start a run as the trigger form does; return its id."""
-        run = self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": dict(conf)})
+        content = {"logical_date": None, "conf": dict(conf)}
+        run = self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", user, json=content)
         return str(run["dag_run_id"])
+
+    def question(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
+        """Return what a task asks people, and the answer when there is one."""
+        return self._get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails")
+
+    def answer(self, dag_id: str, run_id: str, task_id: str, answer: Mapping[str, Any], user: str) -> None:
+        """Answer what a task asks, as the form under Required Actions does.
+
+        Raises
+        ------
+        httpx.HTTPStatusError
+            When Airflow does not let this user answer.
+        """
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
+        self._call("PATCH", path, user, json=dict(answer))
 
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
         """Return a DAG's runs, oldest first."""
@@ -137,17 +165,38 @@ class Stack:
     def _get(self, path: str, **params: Any) -> dict[str, Any]:
         return self._call("GET", path, params=params)
 
-    def _call(self, method: str, path: str, **content: Any) -> dict[str, Any]:
-        answer = _sent(self._http(), method, path, content)
+    def _call(self, method: str, path: str, user: str | None = None, **content: Any) -> dict[str, Any]:
+        answer = _sent(self._http(user or next(iter(self._passwords), "")), method, path, content)
         answer.raise_for_status()
         return dict(answer.json())
 
-    def _http(self) -> httpx.Client:
-        if self._client is None:
-            token = httpx.get(f"{self.airflow_url}/auth/token", timeout=30).json()["access_token"]
-            headers = {"Authorization": f"Bearer {token}"}
-            self._client = httpx.Client(base_url=self.airflow_url, headers=headers, timeout=30)
-        return self._client
+    def _http(self, user: str) -> httpx.Client:
+        if user not in self._clients:
+            headers = {"Authorization": f"Bearer {self._token(user)}"}
+            self._clients[user] = httpx.Client(base_url=self.airflow_url, headers=headers, timeout=30)
+        return self._clients[user]
+
+    def _token(self, user: str) -> str:
+        url = f"{self.airflow_url}/auth/token"
+        if not user:
+            return str(httpx.get(url, timeout=30).json()["access_token"])
+        given = httpx.post(url, json={"username": user, "password": self._passwords[user]}, timeout=30)
+        given.raise_for_status()
+        return str(given.json()["access_token"])
+
+    def _logins(self, users: Mapping[str, str] | None) -> dict[str, str]:
+        """Return the variables that name who can log in, and write the passwords where Airflow reads them."""
+        if users is None:
+            return {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True"}  # no login: the loopback address only
+        file = self.home / "passwords.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o600)
+        file.write_text(json.dumps(self._passwords))
+        return {
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{role}" for name, role in users.items()),
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(file),
+        }
 
     def _healthy(self) -> bool:
         try:
@@ -179,7 +228,6 @@ class Stack:
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             "AIRFLOW__CORE__PARALLELISM": "4",
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",  # no login: the loopback address only
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{self.ports.airflow}/execution/",
             "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{self.ports.airflow}",
             "AIRFLOW__API__SECRET_KEY": secrets.token_hex(32),

@@ -1,4 +1,4 @@
-"""What people and housekeeping do between runs: `approve`, `rollback`, `housekeeping`."""
+"""What people and housekeeping do between runs: `approve`, `override`, `rollback`, `housekeeping`."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from typing import Any
 from airflow.sdk import DAG, Param, dag, get_current_context, task
 
 from retraining_airflow import boundary
+from retraining_airflow.graphs import approve
 from retraining_airflow.graphs.common import as_of_param, cron, shared_arguments
+from retraining_airflow.names import APPROVE
 
 Ids = dict[str, Any]
 _SHARED = shared_arguments({"operations"}, "retraining")
 
-_APPROVE = """## Answer a promotion that waits for a person
+_OVERRIDE = """## Promote against the gate
 
-Started by hand. The model's YAML says `gate.approval: required` or `mode: suggest`; the retraining's `deploy` task said
-which verdict waits. `python -m retraining explain VERDICT` shows what it is about. The answer is kept under the name of
-the user who triggers this run; the first answer stays. *refuse* leaves the champion where it is."""
+Started by hand: the single way to promote what the gate rejected or could not decide, or whose release its checks
+stopped. The release is made from the verdict's own recipe and data, loaded in a fresh process, and becomes the champion
+if the champion is still the one it was judged against. Your name, as Airflow authenticated it, and your reason stay
+with it for ever: in the history, on the model's page and on its version in MLflow."""
 _ROLLBACK = """## Put an earlier champion back
 
 Started by hand. The release is loaded in a fresh process and must give the outputs it had when it was made; then it
@@ -30,23 +33,22 @@ the champion, the one before it, an open verdict, an open request or `retention.
 `python -m retraining housekeeping --dry-run` says what it would free."""
 
 
-def build_approve() -> DAG:
-    """Build the DAG that records a person's answer."""
+def build_override() -> DAG:
+    """Build the DAG that promotes against the gate."""
 
     @dag(
-        dag_id="approve",
+        dag_id="override",
         schedule=None,
-        description="Answer a promotion that waits for a person",
-        doc_md=_APPROVE,
+        description="Promote against the gate, by name and with a reason",
+        doc_md=_OVERRIDE,
         params={
             "verdict": Param("", type="string", minLength=8, title="Verdict", description="Its id or the start of it."),
-            "answer": Param("approve", type="string", enum=["approve", "refuse"], title="Answer"),
             "reason": Param("", type="string", minLength=3, title="Reason", description="Kept for ever."),
         },
         **_SHARED,
     )
     def graph() -> None:
-        answer()
+        override()
 
     return graph()
 
@@ -96,7 +98,12 @@ def build_housekeeping() -> DAG:
     return graph()
 
 
-BUILDS = {"approve": build_approve, "rollback": build_rollback, "housekeeping": build_housekeeping}
+BUILDS = {
+    APPROVE: approve.build,
+    "override": build_override,
+    "rollback": build_rollback,
+    "housekeeping": build_housekeeping,
+}
 """How to build each of this family's DAGs."""
 
 
@@ -105,18 +112,16 @@ def _user(context: Any) -> str:
 
 
 @task
-def answer() -> str:
-    """Record the answer of the user who triggered this run, and deploy on yes."""
-    from retraining.operations import answer as record
+def override() -> Ids:
+    """Make the release of the verdict's recipe, check it in a fresh process, and make it the champion."""
+    from retraining.override import override as promote
 
     context = get_current_context()
-    params = context["params"]
+    params, who = context["params"], boundary.named_user(context)
     with boundary.stage() as work:
-        yes = params["answer"] == "approve"
-        deployment = record(work, params["verdict"], approved=yes, by=_user(context), reason=params["reason"])
-    text = deployment.detail if deployment else "refused; the champion stays"
-    print(text)
-    return text
+        entry = promote(work, params["verdict"], by=who, account=who, reason=params["reason"])
+    print(f"{entry.model}: version {entry.version} is champion {entry.sequence}, by override")
+    return {"model": entry.model, "sequence": entry.sequence, "version": entry.version}
 
 
 @task

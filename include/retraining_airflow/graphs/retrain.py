@@ -1,4 +1,4 @@
-"""`retrain__M`: admit > ingest > validate > train > evaluate > gate > release > deploy > announce."""
+"""`retrain__M`: admit > ingest > validate > train (per candidate) > choose > evaluate > gate > ... > announce; ask."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from retraining.records import (
     Deployment,
     Evaluation,
     Trained,
+    Tried,
     from_dict,
     to_dict,
 )
 from retraining.spec import FrozenSpec
 from retraining_airflow import boundary
+from retraining_airflow.graphs.approve import OpenQuestion
 from retraining_airflow.graphs.common import as_of_param, cron, dag_arguments, with_params
 from retraining_airflow.names import RETRAIN, dag_id, model_asset, request_asset, snapshot_asset
 from retraining_airflow.pages import page
@@ -27,7 +29,7 @@ _TRIGGERS = """- the schedule `{schedule}` (UTC)
 - a request of the monitor (an event on the asset `retrain-request/{model}`; the ledger's open request decides)
 - a person, with the form behind *Trigger*
 
-The gate is never skipped, whoever starts it."""
+The gate is never skipped, whoever starts it. Where a promotion waits for a person, `ask` starts a run of `approve`."""
 _PARAMETERS = """- `as_of`: the time the run is about
 - `reason`: kept with the verdict
 - `dry_run`: everything up to the verdict, which is flagged and deploys nothing"""
@@ -56,11 +58,15 @@ def build(frozen: FrozenSpec) -> DAG:
         admission = admit(model)
         snapshots = ingest(admission)
         accepted = validate.override(outlets=[Asset(snapshot_asset(model))])(admission, snapshots)
-        trained = train(admission, accepted)
+        # Candidates are counted from the YAML as it is parsed; what a run froze may differ, and `choose` sees to that.
+        indices = list(range(len(spec.training.candidates)))
+        tried = train.partial(admission=admission, snapshots=accepted).expand(index=indices)
+        trained = choose(admission, accepted, tried)
         evaluation = evaluate(admission, accepted, trained)
         verdict = gate(admission, evaluation)
         released = release(admission, accepted, trained, verdict)
         deployed = deploy.override(outlets=[Asset(model_asset(model))])(verdict, released)
+        OpenQuestion(task_id="ask", verdict=verdict, deployed=deployed)
         announce(admission, verdict, deployed)
 
     return with_params(
@@ -122,13 +128,32 @@ def validate(admission: Ids, snapshots: Ids) -> Ids:
     return {**ids, "report": found.validation.report_key}
 
 
-@task
-def train(admission: Ids, snapshots: Ids) -> Ids:
-    """Choose a candidate by time-ordered cross-validation and fit it up to the holdout."""
+@task(map_index_template="{{ candidate }}")
+def train(admission: Ids, snapshots: Ids, index: int) -> Ids:
+    """Try one candidate by time-ordered cross-validation; its out-of-fold predictions go into the store."""
     from retraining import pipeline
 
     with boundary.stage() as work:
-        trained = pipeline.train(work, from_dict(Admission, admission), pipeline.ingested_from(work, snapshots))
+        admitted, ingested = from_dict(Admission, admission), pipeline.ingested_from(work, snapshots)
+        tried = pipeline.try_candidate(work, admitted, ingested, index)
+    if tried is None:
+        raise AirflowSkipException(f"the spec of this run has no candidate {index}")
+    get_current_context()["candidate"] = tried.score.name  # type: ignore[typeddict-unknown-key]
+    print(f"{tried.score.name}: {tried.score.mean:.4f}, {tried.n_tried} of {tried.n_settings} settings tried")
+    return to_dict(tried)
+
+
+@task(trigger_rule=TriggerRule.NONE_FAILED)
+def choose(admission: Ids, snapshots: Ids, tried: list[Ids]) -> Ids:
+    """Choose the simplest candidate within one standard error of the best, and fit it up to the holdout."""
+    from retraining import pipeline
+
+    admitted = from_dict(Admission, admission)
+    if admitted.skip:
+        raise AirflowSkipException(admitted.skip)
+    with boundary.stage() as work:
+        found = [from_dict(Tried, one) for one in tried if one]
+        trained = pipeline.choose(work, admitted, pipeline.ingested_from(work, snapshots), found)
     print(trained.why)
     return to_dict(trained)
 

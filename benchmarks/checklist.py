@@ -1,0 +1,162 @@
+"""The whole checklist on a holdout of a million rows with ten slices: time beyond scoring both models, and memory.
+
+A first champion is trained on four small weeks; then a week of a million rows is the holdout of the next run. The
+measured process evaluates and decides, as the DAG's tasks do.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from benchmarks.figures import Figure, Report
+from benchmarks.processes import environment, run
+
+_START = datetime(2024, 1, 1, tzinfo=UTC)
+_N_TRAINING, _N_HOLDOUT = 20_000, 1_000_000
+_DAYS_BEFORE, _HOLDOUT_DAYS = 28, 7
+_SECOND = _START + timedelta(days=_DAYS_BEFORE + _HOLDOUT_DAYS + 1)
+_CASES = """
+- {kind: invariance, name: the group decides little, set: {group: g0}, tolerance: 0.5}
+- {kind: direction, name: more of a is more likely, set: {a: 3.0}, expect: increase}
+"""
+
+
+def measure(folder: Path, report: Report) -> Iterator[Figure]:
+    """Prepare an installation up to the challenger, then evaluate it in a process of its own."""
+    _write_model(folder / "models")
+    variables = environment(folder / "home", RETRAINING_MODELS=str(folder / "models"))
+    run(["-m", "benchmarks.checklist", "prepare"], variables)
+    report(f"a champion and a challenger, {_N_HOLDOUT:,} holdout rows")
+    ended = run(["-m", "benchmarks.checklist", "evaluate"], variables)
+    found: dict[str, Any] = json.loads(ended.output.strip().splitlines()[-1])
+    report(f"{found['decision']}; {found['n_items']} items on {found['n_rows']:,} rows in {found['n_blocks']} blocks")
+    beyond = found["seconds"] - found["scoring"]
+    yield Figure("the whole checklist", f"{found['seconds']:.1f} s", f"{found['n_slices']} slices")
+    yield Figure("  scoring both models", f"{found['scoring']:.1f} s")
+    yield Figure("  beyond that", f"{beyond:.1f} s", f"{beyond / found['scoring']:.2f} x scoring", "10 s")
+    yield Figure("  peak memory", f"{ended.peak_bytes / 1e9:.2f} GB", "", "1.5 GB")
+
+
+def _write_model(models: Path) -> None:
+    models.mkdir()
+    random = np.random.default_rng(0)
+    sizes = [*[_N_TRAINING // _DAYS_BEFORE] * (_DAYS_BEFORE), *[_N_HOLDOUT // _HOLDOUT_DAYS + 1] * _HOLDOUT_DAYS]
+    days = np.repeat(np.arange(len(sizes)), sizes)
+    n_rows = len(days)
+    a, b = random.normal(size=n_rows), random.normal(size=n_rows)
+    rows = pd.DataFrame(
+        {
+            "id": np.arange(n_rows),
+            "at": pd.Timestamp(_START) + pd.to_timedelta(days * 86400 + random.integers(0, 86400, n_rows), unit="s"),
+            "a": a,
+            "b": b,
+            "group": np.char.add("g", random.integers(0, 10, n_rows).astype(str)),
+            "y": (random.random(n_rows) < 1 / (1 + np.exp(-a - b))).astype(int),
+        }
+    )
+    rows.to_parquet(models / "large.parquet")
+    (models / "large.sql").write_text('select * from data where "at" >= :start and "at" < :end\n')
+    (models / "large.cases.yaml").write_text(_CASES)
+    spec = {
+        "description": "A million holdout rows.",
+        "owner": {"business": "business@example.com", "technical": "technical@example.com"},
+        "data": {
+            "source": {"files": "large.parquet", "query": "large.sql"},
+            "time_column": "at",
+            "key": ["id"],
+            "target": "y",
+        },
+        "training": {
+            "task": "binary",
+            "window": "20d",
+            "folds": 2,
+            "candidates": [{"estimator": "sklearn.linear_model.LogisticRegression"}],
+        },
+        "gate": {"holdout": "7d", "cases": "large.cases.yaml", "slices": [{"column": "group"}]},
+    }
+    (models / "large.yaml").write_text(yaml.safe_dump(spec))
+
+
+def _prepare(home: Path) -> None:
+    """Make the champion as of the end of the small days, and the challenger up to its evaluation."""
+    from retraining import pipeline
+    from retraining.admission import admit
+    from retraining.settings import settings
+    from retraining.workspace import Workspace
+
+    work = Workspace(settings())
+    frozen = work.spec("large")
+
+    def admitted(as_of: datetime) -> Any:
+        return admit(work, frozen, as_of=as_of, fallback=as_of, trigger="person", reason="", dry_run=False)
+
+    first = pipeline.retrain(work, admitted(_START + timedelta(days=_DAYS_BEFORE + 1)))
+    if first.deployment is None or first.deployment.outcome != "deployed":
+        raise RuntimeError(first.text)
+    admission = admitted(_SECOND)
+    ingested = pipeline.validate_for_training(work, admission, pipeline.ingest_for_training(work, admission)).ingested
+    trained = pipeline.train(work, admission, ingested)
+    from retraining.records import to_dict
+
+    crossing = {
+        "admission": to_dict(admission),
+        "snapshots": pipeline.snapshot_ids(ingested),
+        "trained": to_dict(trained),
+    }
+    (home / "crossing.json").write_text(json.dumps(crossing))
+
+
+def _evaluate(home: Path) -> dict[str, Any]:
+    from retraining import artifacts, evaluate, pipeline
+    from retraining.records import Admission, Trained, from_dict
+    from retraining.settings import settings
+    from retraining.workspace import Workspace
+
+    crossing = json.loads((home / "crossing.json").read_text())
+    scoring = 0.0
+    predict = artifacts.StoredModel.predict
+
+    def timed(self: Any, table: Any, where: str) -> Any:
+        nonlocal scoring
+        begun = time.perf_counter()
+        found = predict(self, table, where)
+        if table.num_rows >= _N_HOLDOUT:
+            scoring += time.perf_counter() - begun
+        return found
+
+    artifacts.StoredModel.predict = timed  # type: ignore[method-assign]  # to take out what scoring itself costs
+    assert evaluate is not None
+    work = Workspace(settings())
+    admission, trained = from_dict(Admission, crossing["admission"]), from_dict(Trained, crossing["trained"])
+    ingested = pipeline.ingested_from(work, crossing["snapshots"])
+    begun = time.perf_counter()
+    evaluation = pipeline.evaluate(work, admission, ingested, trained)
+    verdict = pipeline.gate(work, admission, evaluation)
+    return {
+        "seconds": time.perf_counter() - begun,
+        "scoring": scoring,
+        "decision": verdict.decision,
+        "n_items": len(verdict.checklist),
+        "n_rows": evaluation.n_rows,
+        "n_blocks": evaluation.n_blocks,
+        "n_slices": len(evaluation.slices),
+    }
+
+
+if __name__ == "__main__":
+    place = Path(os.environ["RETRAINING_HOME"])
+    if sys.argv[1] == "prepare":
+        _prepare(place)
+    else:
+        print(json.dumps(_evaluate(place)))

@@ -1,0 +1,99 @@
+"""Time-ordered cross-validation: each fold is predicted from the rows before it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retraining.artifacts import predict
+from retraining.errors import NotEnoughData, shown
+from retraining.metrics import value
+from retraining.spec import FrozenSpec
+from retraining.spec.training import label_text
+from retraining.train.fitting import blamed, fit
+from retraining.train.job import Job
+from retraining.train.rows import Labelled
+from retraining.windows import nominal
+
+MIN_FOLD_ROWS = 100
+"""Fewest rows before the oldest fold: half of the least, as the folds lie in the younger half."""
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """Predictions on rows that were not learnt from, oldest fold first: the rows' numbers, and the metric per fold."""
+
+    params: dict[str, Any]
+    folds: tuple[float, ...]
+    rows: NDArray[np.int64]
+    p: NDArray[np.float64]
+
+    @property
+    def mean(self) -> float:
+        """The metric, averaged over the folds."""
+        return float(np.mean(self.folds))
+
+    @property
+    def standard_error(self) -> float:
+        """The standard error of that mean, as if folds were independent."""
+        return float(np.std(self.folds, ddof=1) / np.sqrt(len(self.folds)))
+
+
+def cross_validate(job: Job, estimator: str, params: dict[str, Any]) -> OutOfFold:
+    """Predict each fold from all rows before it (rolling origin; Tashman 2000, Out-of-sample tests).
+
+    Raises
+    ------
+    NotEnoughData
+        When the window is too short for the folds, or a class is not there from the beginning.
+    TrainingFailed
+        When the estimator cannot be fitted or cannot predict.
+    """
+    frozen, data = job.frozen, job.data
+    task, scores, predictions, rows = frozen.spec.training.task, [], [], []
+    for past, fold in _folds(frozen, data):
+        model = fit(frozen, estimator, params, job.plan, data, past)
+        with blamed(frozen.model, estimator, params):
+            found = predict(model, task, data.x[fold])
+        scores.append(value(job.metric, data.y[fold], found))
+        predictions.append(found)
+        rows.append(np.flatnonzero(fold))
+    return OutOfFold(params, tuple(scores), np.concatenate(rows), np.concatenate(predictions))
+
+
+def _folds(frozen: FrozenSpec, data: Labelled) -> list[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
+    """Return each fold's past and its rows. A fold is as long as the holdout: it stands for it.
+
+    Rows without a time are in hashed order, so no fold is older than another; shorter ones leave more to learn from.
+    """
+    spec = frozen.spec
+    length = max(spec.gate.holdout, nominal(spec.data.partition))
+    if not spec.data.time_ordered:
+        length = timedelta(days=spec.training.window.days // (spec.training.folds + 2))
+    end = data.times.max() + np.timedelta64(1, "us")
+    found = []
+    for back in range(spec.training.folds, 0, -1):
+        start = end - np.timedelta64(length) * back
+        past, fold = data.times < start, (data.times >= start) & (data.times < start + np.timedelta64(length))
+        if past.sum() < MIN_FOLD_ROWS or not fold.any():
+            raise NotEnoughData(
+                f"{frozen.model}: the training window is too short for {spec.training.folds} folds of the "
+                "holdout's length. Use a longer training.window, a shorter gate.holdout or fewer training.folds."
+            )
+        _require_classes(frozen, data, past, start)
+        found.append((past, fold))
+    return found
+
+
+def _require_classes(frozen: FrozenSpec, data: Labelled, past: NDArray[np.bool_], start: np.datetime64) -> None:
+    known = set(np.unique(data.y[past]))
+    missing = [label_text(label) for index, label in enumerate(data.classes) if index not in known]
+    if missing:
+        raise NotEnoughData(
+            f"{frozen.model}: no row before {start.astype('datetime64[D]')} has class {shown(missing)}, so no fold "
+            "after it can be predicted. Use a longer training.window or fewer training.folds."
+        )

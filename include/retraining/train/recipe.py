@@ -1,0 +1,53 @@
+"""What is learnt: a recipe's id, and what a fitted model says of itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from retraining.artifacts import ModelCard
+from retraining.environment import environment_id
+from retraining.features import FeaturePlan
+from retraining.records import Snapshot, digest_of
+from retraining.spec import FrozenSpec
+from retraining.train.rows import Labelled
+
+
+def recipe_id(spec_id: str, estimator: str, params: dict[str, Any], seed: int) -> str:
+    """Return the digest of what is refitted on promotion: spec, estimator, chosen parameters and seed."""
+    return digest_of([spec_id, estimator, params, seed])
+
+
+def make_card(
+    frozen: FrozenSpec,
+    estimator: str,
+    params: dict[str, Any],
+    snapshot: Snapshot,
+    data: Labelled,
+    plan: FeaturePlan,
+    importance: dict[str, float],
+) -> ModelCard:
+    """Describe a fitted model for its artifact."""
+    spec = frozen.spec
+    if spec.training.task == "regression":
+        prior: tuple[float, ...] = (float(data.y.mean()), float(np.median(data.y)))
+    else:
+        prior = tuple(float(np.mean(data.y == i)) for i in range(len(data.classes)))
+    return ModelCard(
+        model=frozen.model,
+        task=spec.training.task,
+        estimator=estimator,
+        params=params,
+        seed=spec.training.seed,
+        recipe_id=recipe_id(frozen.id, estimator, params, spec.training.seed),
+        spec_id=frozen.id,
+        learning_id=frozen.learning_id,
+        snapshot_id=snapshot.id,
+        cutoff=snapshot.window.end,
+        environment_id=environment_id(),
+        classes=data.classes,
+        prior=prior,
+        plan=plan,
+        importance=importance,
+    )

@@ -1,0 +1,111 @@
+"""Answers to a promotion that waits, without Airflow: who may answer, what is asked, and what stands."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retraining.approval import (
+    TIMEOUT,
+    act_on_answer,
+    has_warning,
+    needs_approval,
+    question,
+    record_answer,
+)
+from retraining.errors import RequestError
+from retraining.history import events_of
+from retraining.records import Item
+from retraining.spec import Spec
+from retraining.workspace import Workspace
+from tests.e2e.conftest import FIRST, SECOND, Released
+from tests.support.records import verdict as a_verdict
+from tests.support.tiny import NAME, SPEC, day, merged, retrain, tiny
+
+ANN: dict[str, Any] = {"approved": True, "by": "Ann", "user_id": "ann", "reason": "fine"}
+
+
+@pytest.fixture
+def waiting(tmp_path: Path, quick_preflight: None) -> tuple[Workspace, str]:
+    """An installation whose first champion waits for ann or bob."""
+    asked = {"gate": {"approval": "required", "approvers": ["ann", "bob"], "approval_timeout": "2d"}}
+    workspace = tiny(tmp_path, changes=asked)
+    result = retrain(workspace, FIRST)
+    assert result.verdict is not None and result.deployment is not None and result.deployment.outcome == "waiting"
+    return workspace, result.verdict.id
+
+
+def test_who_may_answer_is_checked_again_and_the_first_answer_stays(waiting: tuple[Workspace, str]) -> None:
+    workspace, verdict_id = waiting
+    with pytest.raises(RequestError, match="eve is not among gate.approvers .ann, bob. of verdict"):
+        record_answer(workspace, verdict_id, **{**ANN, "by": "ann", "user_id": "eve"})
+    assert workspace.ledger.approval(verdict_id) is None
+    assert act_on_answer(workspace, verdict_id).outcome == "waiting"
+
+    for _ in range(2):
+        assert record_answer(workspace, verdict_id, **ANN).approved
+    with pytest.raises(RequestError, match="was answered yes by Ann on .*; the first answer stays"):
+        record_answer(workspace, verdict_id, **{**ANN, "approved": False, "by": "Bob", "user_id": "bob"})
+    with pytest.raises(RequestError, match="was answered yes by Ann on .*; there is nothing left to ask"):
+        question(workspace, verdict_id, day(41))
+    for _ in range(2):
+        assert act_on_answer(workspace, verdict_id).outcome == "deployed"
+    assert [(c.by, c.sequence) for c in workspace.ledger.champions(NAME)] == [("Ann", 1)]
+    assert "approved by Ann" in "\n".join(e.text for e in events_of(workspace.ledger, NAME))
+
+
+def test_no_answer_is_a_no_whatever_is_said(waiting: tuple[Workspace, str]) -> None:
+    workspace, verdict_id = waiting
+    stands = record_answer(workspace, verdict_id, **{**ANN, "user_id": None})
+    assert (stands.approved, stands.by) == (False, TIMEOUT)
+    for _ in range(2):
+        ended = act_on_answer(workspace, verdict_id)
+        assert (ended.outcome, ended.detail) == ("refused", "the answer was no, by timeout; the champion stays")
+    assert workspace.ledger.champions(NAME) == []
+
+
+def test_the_question_says_what_it_is_about_and_until_when(waiting: tuple[Workspace, str]) -> None:
+    workspace, verdict_id = waiting
+    asked = question(workspace, verdict_id[:10], day(41))
+    assert (asked.approvers, asked.deadline, asked.verdict_id) == (("ann", "bob"), day(43), verdict_id)
+    assert asked.subject == "tiny: promote the challenger of 2024-02-10?"
+    for text in (
+        "| challenger | 0.",
+        "| pass | baseline |",
+        "| pass | flips |",
+        "until 2024-02-13 00:00 UTC",
+        verdict_id,
+    ):
+        assert text in asked.body
+    with pytest.raises(RequestError, match="there is no verdict ffffffff"):
+        question(workspace, "ffffffff", day(41))
+
+
+def test_a_yes_after_the_champion_was_replaced_is_superseded(released: Released, quick_preflight: None) -> None:
+    workspace, verdict = released.workspace, released.verdict
+    first = workspace.ledger.champions(NAME)[0]
+    assert workspace.ledger.move_champion(replace(first, sequence=2))
+    assert "**The champion was replaced since: a yes changes nothing.**" in question(workspace, verdict.id, SECOND).body
+    record_answer(workspace, verdict.id, **ANN)
+    assert act_on_answer(workspace, verdict.id).outcome == "superseded"
+    assert [c.sequence for c in workspace.ledger.champions(NAME)] == [1, 2]
+
+
+@given(
+    st.sampled_from(["observe", "suggest", "auto"]), st.sampled_from(["none", "on_warning", "required"]), st.booleans()
+)
+def test_what_waits(mode: str, approval: str, warned: bool) -> None:
+    spec = Spec.model_validate(merged(SPEC, {"mode": mode, "gate": {"approval": approval}}))
+    expected = mode == "suggest" or approval == "required" or (approval == "on_warning" and warned)
+    assert needs_approval(spec, warned=warned) == expected
+
+
+def test_a_warning_is_an_item_that_warns() -> None:
+    items = {kind: Item("x", kind, "", "", "") for kind in ("pass", "warn")}  # type: ignore[arg-type]  # plain values
+    assert has_warning(a_verdict(checklist=(items["pass"], items["warn"])))
+    assert not has_warning(a_verdict(checklist=(items["pass"],)))
