@@ -16,10 +16,12 @@ from retraining import plots
 from retraining.artifacts import UNKNOWN, ModelCard
 from retraining.features import FeaturePlan
 from retraining.records import (
+    Approval,
     CandidateScore,
     Deployment,
     Estimate,
     Item,
+    Override,
     Release,
     Served,
     SliceResult,
@@ -36,6 +38,7 @@ from tests.support.records import champion, evaluation, verdict
 from tests.support.tiny import day, write_model
 
 HOSTILE = "<script>alert('x')</script>\"|`*$\\frac"
+_BY = ("against the gate", "(account login)")
 _SECTIONS = {
     "header",
     "reasons",
@@ -112,7 +115,7 @@ def story(spec: FrozenSpec, told: Verdict | None = None, **changes: Any) -> Stor
         flips=(Flip((("id", HOSTILE),), "1 (51.0% for 1)", "0 (49.0% for 1)", HOSTILE),),
         release=Release("release", "tiny", "v", "snap", day(39), "run", 0.01, 900, Served(1, 2, 3, 4, 0), checks[1:]),
         approval=Approval("tiny", "v", True, HOSTILE, HOSTILE, day(41)),
-        override=Override("tiny", "v", "reject", "release", 2, HOSTILE, "account", HOSTILE, day(41)),
+        override=Override("tiny", "v", "reject", "release", 2, HOSTILE, "login", HOSTILE, day(41)),
         outcome=Deployment("tiny", "deployed", 2, 2, "version 2 is champion 2"),
         entry=champion(2, by=HOSTILE),
     )

@@ -17,7 +17,8 @@ class Story:
     """A verdict with its spec, the finalist's figures, and what became of it as far as it is known.
 
     `entry` is the entry of the champion history that it led to, by the gate or by a person's override. `approval` is
-    a person's answer, `override` a person's promotion against the gate. `missing` says why figures that were stored cannot be shown.
+    a person's answer, `override` a person's promotion against the gate. `missing` says why figures that were stored
+    cannot be shown.
     """
 
     frozen: FrozenSpec
