@@ -15,6 +15,7 @@ from retraining.binding import bound_release, check_verdict
 from retraining.errors import DeployRefused, RequestError
 from retraining.preflight import preflight
 from retraining.records import Alert, Champion, Deployment, Release, Verdict, short
+from retraining.verdicts import card
 from retraining.workspace import Workspace
 
 
@@ -31,6 +32,7 @@ def deploy(workspace: Workspace, verdict: Verdict, release_id: str, *, wait_for_
     if done is not None:
         if done.outcome == "deployed":
             sync_alias(workspace, verdict.model, verdict.evaluation.as_of)
+            card.keep(workspace, verdict)
         return done
     if release.blocking:
         why = "; ".join(item.sentence for item in release.blocking)
@@ -196,6 +198,7 @@ def _move(workspace: Workspace, verdict: Verdict, release: Release, by: str) -> 
     if not workspace.ledger.move_champion(champion, deployment):
         return workspace.ledger.outcome(verdict.id) or _superseded(workspace, verdict)
     sync_alias(workspace, verdict.model, verdict.evaluation.as_of)
+    card.keep(workspace, verdict)
     return deployment
 
 
@@ -217,7 +220,7 @@ def next_champion(
     """
     evaluation = verdict.evaluation
     preflight(workspace.store, release.id)
-    card = artifacts.load(workspace.store, release.id).card
+    estimator = artifacts.load(workspace.store, release.id).card.estimator
     return Champion(
         model=verdict.model,
         sequence=(evaluation.champion_sequence or 0) + 1,
@@ -226,7 +229,7 @@ def next_champion(
         verdict_id=verdict.id,
         spec_id=evaluation.spec_id,
         recipe_id=evaluation.recipe_id,
-        estimator=card.estimator,
+        estimator=estimator,
         version=_register(workspace, verdict, release, tags),
         as_of=evaluation.as_of,
         cutoff=release.cutoff,

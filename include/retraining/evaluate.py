@@ -20,11 +20,12 @@ from retraining.errors import Damaged, NotEnoughData, RetrainingError, TrainingF
 from retraining.gate.settling import spent_alpha
 from retraining.joins import join
 from retraining.metrics import Array, Metric, find_metric, resampled
-from retraining.plots import draw
 from retraining.records import Champion, Estimate, Evaluation, Snapshot, Trained, Window, digest_of, to_dict
 from retraining.slices import judge_slices
 from retraining.spec import FrozenSpec
 from retraining.train import Labelled, labelled_rows
+from retraining.verdicts import finalist
+from retraining.verdicts.describe import describe
 from retraining.workspace import Workspace
 
 
@@ -82,14 +83,14 @@ def evaluate(
         When the candidate cannot be read back as it was stored. A champion that cannot is recorded as incomparable:
         the gate then refuses, and a person decides.
     """
-    bound = [trained.artifact_id, champion.sequence if champion else None, window_id(holdout, window), frozen.id]
-    key = digest_of(["evaluate", *bound, as_of.isoformat()])
+    sequence = champion.sequence if champion else None
+    key = finalist.work_key(trained.artifact_id, sequence, window_id(holdout, window), frozen.id, as_of)
     done = workspace.ledger.finished(Evaluation, frozen.model, "evaluate", key)
     if done is not None:
         return done  # above all with its number of earlier looks: a run that is repeated does not look again
     evaluation = _evaluate(workspace, frozen, trained, holdout, window, as_of, champion, refit_id)
     if evaluation.incomparable is not None:  # recorded, as every evaluation with a verdict must be, but not reused:
-        key = digest_of([key, evaluation.incomparable])  # a champion that is restored is compared by the next attempt
+        key = finalist.evaluation_key(evaluation)  # a champion that is restored is compared by the next attempt
     workspace.ledger.finish(frozen.model, "evaluate", key, evaluation)
     return evaluation
 
@@ -148,7 +149,7 @@ def _evaluate(
         **_beyond_the_metric(frozen, judged, metric, looks),
     )
     if judged is not None and figures["candidate"] is not None:
-        _log(workspace, trained, evaluation, judged)
+        _show(workspace, frozen, trained, evaluation, judged)
     return evaluation
 
 
@@ -304,14 +305,15 @@ def _keys(workspace: Workspace, snapshot: Snapshot, key: tuple[str, ...]) -> pa.
     return pa.concat_tables(tables, promote_options="permissive")
 
 
-def _log(workspace: Workspace, trained: Trained, evaluation: Evaluation, judged: _Judged) -> None:
+def _show(workspace: Workspace, frozen: FrozenSpec, trained: Trained, evaluation: Evaluation, judged: _Judged) -> None:
+    """Keep the finalist's figures for the page, and log them with the metrics to the candidate's run."""
     metrics = {
         f"holdout_{name}_{evaluation.metric}": number
         for name in ("candidate", "champion", "baseline")
         if (number := getattr(evaluation, name)) is not None
     }
     tags = {"holdout": evaluation.holdout_id, "rule": evaluation.rule}
+    made, flipped, pictures = describe(frozen, evaluation, judged.model, judged.data, judged.candidate, judged.champion)
+    finalist.keep(workspace.store, evaluation, made, flipped)
     workspace.registry.add_to_run(trained.run_id, metrics, tags)
-    task = "regression" if evaluation.n_classes is None else "classification"
-    plots = draw(task, judged.data.y, judged.candidate, judged.champion, judged.data.classes)
-    workspace.registry.log_files(trained.run_id, {f"plots/{name}": png for name, png in plots.items()})
+    workspace.registry.log_files(trained.run_id, {f"plots/{p.name}.png": p.png() for p in pictures})

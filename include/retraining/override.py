@@ -7,6 +7,7 @@ from retraining.binding import bound_release, check_verdict
 from retraining.deploy import is_current, next_champion, sync_alias
 from retraining.errors import DeployRefused, RequestError
 from retraining.records import Champion, Override, Release, Trained, Verdict, short
+from retraining.verdicts import card
 from retraining.workspace import Workspace
 
 _SHORTEST_REASON = 3
@@ -60,6 +61,7 @@ def override(workspace: Workspace, verdict_id: str, *, by: str, account: str, re
     if not workspace.ledger.move_champion(champion, override=made):
         raise DeployRefused(f"{verdict.model}: another run moved the champion meanwhile. It stays.")
     sync_alias(workspace, verdict.model, verdict.evaluation.as_of)
+    card.keep(workspace, verdict)
     return champion
 
 
@@ -71,6 +73,9 @@ def _again(workspace: Workspace, done: Override) -> Champion:
         raise DeployRefused(f"{done.model}: the champion of override {short(done.verdict_id)} is not in the ledger.")
     if champion == live:
         sync_alias(workspace, done.model, champion.as_of)
+    verdict = workspace.ledger.verdict(done.verdict_id)
+    if verdict is not None:
+        card.keep(workspace, verdict)
     return champion
 
 

@@ -170,12 +170,15 @@ def evaluate(workspace: Workspace, admission: Admission, ingested: Ingested, tra
 
 
 def gate(workspace: Workspace, admission: Admission, evaluation: Evaluation) -> Verdict:
-    """Decide, and write the verdict with the requests it serves."""
+    """Decide, and write the verdict with the requests it serves, and its page."""
     from retraining.gate import Policy, make_verdict
+    from retraining.verdicts.page import keep
 
     policy = Policy.of(workspace.frozen(admission.spec_id).spec)
     verdict = make_verdict(evaluation, policy, dry_run=admission.dry_run)
-    return workspace.ledger.add_verdict(verdict, admission.requests)
+    stands = workspace.ledger.add_verdict(verdict, admission.requests)
+    keep(workspace, stands)
+    return stands
 
 
 def release(

@@ -112,6 +112,11 @@ class Registry:
                 path.write_bytes(content)
                 self._client.log_artifact(run_id, str(path), str(Path(name).parent) if "/" in name else None)
 
+    def has_file(self, run_id: str, name: str) -> bool:
+        """Tell whether a run has a file of this name at its top."""
+        with self._reachable():
+            return name in {f.path for f in self._client.list_artifacts(run_id)}
+
     def model_uri(self, run_id: str) -> str:
         """Return the URI of the model a release run logged."""
         with self._reachable():

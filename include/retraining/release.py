@@ -141,12 +141,12 @@ def _flip_share(frozen: FrozenSpec, trained: Trained, candidate: StoredModel, pi
     """Compare on rows that both were fitted on: on the holdout, which only the refit saw, it would flip by learning."""
     task = frozen.spec.training.task
     shared = np.flatnonzero(data.times < np.datetime64(trained.cutoff.replace(tzinfo=None)))
-    rows = data.x.iloc[shared[_spread(len(shared), N_REFERENCE_ROWS)]]
+    rows = data.x.iloc[shared[spread(len(shared), N_REFERENCE_ROWS)]]
     before = predict(candidate.pipeline, task, rows)
     return float(np.mean(flips(task, before, predict(pipeline, task, rows))))
 
 
-def _spread(n: int, count: int) -> NDArray[np.int64]:
+def spread(n: int, count: int) -> NDArray[np.int64]:
     """Return up to `count` row numbers spread evenly over n rows."""
     return np.unique(np.linspace(0, n - 1, min(n, count)).astype(np.int64))
 
@@ -171,14 +171,14 @@ def column_importance(frozen: FrozenSpec, pipeline: Any, judged: Labelled) -> di
     """Return each column's share of importance by the spec's metric, on rows spread evenly over those given."""
     training = frozen.spec.training
     metric = find_metric(training.metric, training.task)
-    few = _spread(len(judged.y), _N_IMPORTANCE_ROWS)
+    few = spread(len(judged.y), _N_IMPORTANCE_ROWS)
     return importance_of(pipeline, training.task, metric, judged.x.iloc[few], judged.y[few], training.seed)
 
 
 def reference_rows(frozen: FrozenSpec, pipeline: Any, plan: FeaturePlan, data: Labelled) -> pa.Table:
     """Return the rows that drift is measured against, with the model's own predictions as scoring publishes them."""
-    spread = _spread(len(data.y), N_REFERENCE_ROWS)
-    rows = data.rows.take(spread).select([frozen.spec.data.time, *plan.columns])
-    outputs = predict(pipeline, frozen.spec.training.task, data.x.iloc[spread])
+    few = spread(len(data.y), N_REFERENCE_ROWS)
+    rows = data.rows.take(few).select([frozen.spec.data.time, *plan.columns])
+    outputs = predict(pipeline, frozen.spec.training.task, data.x.iloc[few])
     names = np.asarray([str(c) for c in data.classes])
     return rows.append_column(PREDICTION, pa.array(outputs if outputs.ndim == 1 else names[outputs.argmax(axis=1)]))

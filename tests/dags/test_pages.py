@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 from retraining import pipeline
 from retraining.admission import admit
 from retraining_airflow.ui.app import make_app
+from tests.support.records import champion, evaluation, verdict
 from tests.support.tiny import NAME, day, environ, rows, rows_of, tiny
 
 HOSTILE = "<script>alert(1)</script>"
@@ -33,6 +34,11 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder: Path = tmp_path_factory.mktemp("pages")
     frame = rows(range(42), lambda n: rows_of(n).assign(kind=HOSTILE) if n == 39 else rows_of(n))
     workspace = tiny(folder, frame)
+    judged = verdict(
+        "ab" * 32, reasons=(HOSTILE,), evaluation=evaluation(spec_id=workspace.freeze(workspace.spec(NAME)))
+    )
+    workspace.ledger.add_verdict(judged, [])
+    workspace.ledger.move_champion(champion(verdict_id=judged.id))
     frozen = workspace.spec(NAME)
     admission = admit(workspace, frozen, as_of=day(40), fallback=day(40), trigger="person", reason="", dry_run=False)
     pipeline.validate_for_training(workspace, admission, pipeline.ingest_for_training(workspace, admission))
@@ -71,3 +77,23 @@ def test_a_validation_is_reachable_and_runs_nothing(client: Callable[..., TestCl
     for other in ("x/y.html", f"{link}x", "..%2F..%2Fspecs/a.json"):
         assert browser.get(f"/models/{NAME}/validations/{other}").status_code == 404
     assert client().get(f"/models/{NAME}/validations/{link}").status_code == 403
+
+
+def test_a_verdict_and_a_card_are_reachable_and_run_nothing(client: Callable[..., TestClient]) -> None:
+    browser = client(f"retrain__{NAME}")
+    page = browser.get(f"/models/{NAME}").text
+    link = f"{NAME}/verdicts/{'ab' * 32}"
+    assert f'href="{link}"' in page and f'href="{NAME}/versions/1"' in page and HOSTILE not in page
+    answer = browser.get(f"/models/{link}")
+    assert answer.status_code == 200 and "What became of it" in answer.text
+    assert "version 1, by gate" in answer.text, "with what became of it up to now"
+    assert "cannot be shown" in answer.text, "its figures are not in the store"
+    assert HOSTILE not in answer.text
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy and "img-src data:" in policy and "script" not in policy
+    lost = browser.get(f"/models/{NAME}/versions/1")
+    assert lost.status_code == 404 and "releases/release1" in lost.text, "says what is missing"
+    for other in (f"{NAME}/verdicts/{'cd' * 32}", f"other/verdicts/{'ab' * 32}", f"{NAME}/versions/7"):
+        assert client(f"retrain__{NAME}", "retrain__other").get(f"/models/{other}").status_code == 404
+    for seen in (link, f"{NAME}/versions/1"):
+        assert client().get(f"/models/{seen}").status_code == 403

@@ -18,6 +18,7 @@ from retraining.errors import DeployRefused, RequestError
 from retraining.history import events_of, versions_of
 from retraining.override import override
 from retraining.records import Deployment, Verdict
+from retraining.verdicts import card, page
 from retraining.workspace import Workspace
 from tests.e2e.conftest import SECOND, Released, misled
 from tests.support.tiny import NAME, day, environ, retrain
@@ -54,6 +55,11 @@ def test_an_override_promotes_and_shows_for_ever(rejected: tuple[Workspace, Verd
     assert (versions_of(workspace.ledger, workspace.store, NAME)[-1].kind, verdict.decision) == ("override", "reject")
     tags = MlflowClient(workspace.settings.mlflow, workspace.settings.mlflow).get_model_version(NAME, "2").tags
     assert (tags["override_by"], tags["override_reason"]) == (WHO["by"], WHO["reason"])
+
+    shown = page.live(workspace, verdict)
+    assert "against the gate" in shown and "by Ann Owner (account ann)" in shown
+    assert workspace.registry.has_file(release.run_id, "card.html"), "an override has a model card, too"
+    assert "override by Ann Owner" in card.as_markdown(card.card_of(workspace, NAME, 2))
 
     rollback(workspace, NAME, None, "person", "it was no strike", day(49))
     assert [c.kind for c in workspace.ledger.champions(NAME)] == ["promotion", "override", "rollback"]

@@ -14,6 +14,7 @@ from retraining.readings import replacements
 from retraining.records import Chunk, PredictionSet, Snapshot
 from retraining.spec import FrozenSpec
 from retraining.store import Entry, sha256
+from retraining.verdicts.finalist import FLIPS
 from retraining.workspace import Workspace
 
 
@@ -43,7 +44,10 @@ class Hit:
 
 @dataclass(frozen=True)
 class FileHit:
-    """A prediction or quarantine file that holds the person, and its other rows; `made` for published predictions."""
+    """A file of predictions, quarantine or flipped rows that holds the person, and its other rows.
+
+    `made` is the set of published predictions.
+    """
 
     key: str
     n_rows: int
@@ -159,9 +163,9 @@ def _files(
     rows: set[tuple[erasure.Text, ...]],
 ) -> Iterator[FileHit]:
     published = {made.key: made for made in workspace.ledger.all_predictions(spec.model)}
-    folders = (f"predictions/{spec.model}/", "quarantine/")
+    folders = (f"predictions/{spec.model}/", f"{FLIPS}{spec.model}/", "quarantine/")
     keys = [k for k in there if k.startswith(folders) and k.endswith(".parquet")]
-    keys = [k for k in keys if k.startswith("predictions/") or spec.model in k.split("/")]
+    keys = [k for k in keys if not k.startswith("quarantine/") or spec.model in k.split("/")]
     for key, data in zip(keys, items.all_at_once(workspace.store.read, keys), strict=True):
         made = published.get(key)
         if made is not None and sha256(data) != made.file_sha256:

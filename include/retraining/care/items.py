@@ -20,6 +20,8 @@ from retraining.ledger.upkeep import EVERY_MODEL, FREED
 from retraining.records import Release, Snapshot, Trained, Tried, Verdict, digest_of, from_dict, short
 from retraining.spec import spec_key
 from retraining.store import Entry, Store
+from retraining.verdicts.finalist import document_key, flips_key, has_document
+from retraining.verdicts.page import page_key
 
 PREFIXES = ("chunks/", "snapshots/", "specs/", "releases/", "candidates/", "predictions/", "reports/", "quarantine/")
 """Everything the pipeline writes. `erased/` is not among them: it is looked at, never swept."""
@@ -143,6 +145,8 @@ class ModelRecords:
             return set()
         evaluation, release = verdict.evaluation, self.releases.get(verdict.id)
         found = {spec_key(evaluation.spec_id), release_key(evaluation.candidate_id), snapshot_key(evaluation.refit_id)}
+        if has_document(evaluation):
+            found.add(document_key(evaluation))
         if evaluation.n_rows:  # the id of an empty holdout names no manifest
             found.add(snapshot_key(evaluation.holdout_id))
         if evaluation.candidate_id in self.trained:
@@ -151,6 +155,11 @@ class ModelRecords:
         if release is not None:
             found |= {release_key(release.id), snapshot_key(release.snapshot_id)}
         return found
+
+    def shown_of(self, verdict_id: str | None) -> set[str]:
+        """Return what shows a verdict beside its document: the page, which can be made again, and flipped rows."""
+        verdict = self.verdicts.get(verdict_id or "")
+        return set() if verdict is None else {page_key(verdict.id), flips_key(verdict.evaluation)}
 
 
 def users(ledger: Ledger) -> dict[str, list[str]]:

@@ -153,9 +153,11 @@ def needed_items(
     for champion in policy.champions:
         yield from (release_key(champion.release_id), spec_key(champion.spec_id))
         yield from policy.records.needs_of(champion.verdict_id)
+        yield from policy.records.shown_of(champion.verdict_id)
     for verdict in policy.records.verdicts.values():
         if policy.counts(verdict.evaluation.as_of):
             yield from policy.records.needs_of(verdict.id)
+            yield from policy.records.shown_of(verdict.id)
     kept = {key for key, m in manifests.items() if m.model == policy.model and policy.counts(m.as_of)}
     yield from kept
     for trained in policy.records.trained.values():

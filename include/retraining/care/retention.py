@@ -22,6 +22,8 @@ from retraining.ledger.upkeep import EVERY_MODEL, FREED, StoredReading
 from retraining.readings import in_force
 from retraining.records import Snapshot, digest_of
 from retraining.store import Entry
+from retraining.verdicts.finalist import FINALISTS, FLIPS
+from retraining.verdicts.page import VERDICTS
 from retraining.windows import parse_time
 from retraining.workspace import Workspace
 
@@ -192,6 +194,8 @@ def _why(entry: Entry, kept: set[str], found: Mapping[str, Policy], oldest: date
         return "a writer was killed"
     if not key.startswith(("reports/", "quarantine/")):
         return "nothing needs it"
+    if key.startswith((FINALISTS, FLIPS, VERDICTS)):
+        return None if _is_cleaned(key, kept) else "its verdict goes"
     monitor, validation = _MONITOR_REPORT.match(key), _VALIDATION_REPORT.match(key)
     if validation:
         needed = snapshot_key(validation["snapshot"]) in kept
@@ -202,6 +206,12 @@ def _why(entry: Entry, kept: set[str], found: Mapping[str, Policy], oldest: date
         made = parse_time(monitor["as_of"])
         return None if (policy and policy.counts(made)) or made >= horizon else "older than retention.keep"
     return "older than retention.keep" if entry.modified and entry.modified < horizon else None
+
+
+def _is_cleaned(key: str, kept: set[str]) -> bool:
+    """Tell whether it is what an erasure left of flipped rows that are kept: they have a longer name since."""
+    folder, _, name = key.rpartition("/")
+    return key.startswith(FLIPS) and f"{folder}/{name.partition('-')[0]}.parquet" in kept
 
 
 # --- sweeping -----------------------------------------------------------------------------------------------------
@@ -217,7 +227,9 @@ def _mark(ledger: Ledger, readings: Iterable[str], as_of: datetime) -> None:
 
 
 def _item_marks(made: Plan, spared: set[str]) -> dict[str, dict[str, str]]:
-    named = {items.item_of(c.key) for c in made.free if not c.key.startswith(("chunks/", "reports/", "quarantine/"))}
+    unnamed = ("chunks/", "reports/", "quarantine/")
+    listed = [c.key for c in made.free if not c.key.startswith(unnamed) or c.key.startswith(FINALISTS)]
+    named = {items.item_of(key) for key in listed}
     return {items.freed_item(i): {"as_of": made.as_of.isoformat(), "item": i} for i in sorted(named - spared)}
 
 

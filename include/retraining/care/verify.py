@@ -17,15 +17,17 @@ from retraining.errors import Damaged
 from retraining.readings import in_force
 from retraining.records import Chunk, PredictionSet, Snapshot, digest_of, short
 from retraining.store import Entry, Store, sha256
+from retraining.verdicts.finalist import FINALISTS, parse
 from retraining.workspace import Workspace
 
-Kind = Literal["chunk", "snapshot", "spec", "release", "candidate", "predictions", "leftover"]
+Kind = Literal["chunk", "snapshot", "spec", "release", "candidate", "predictions", "report", "leftover"]
 _KINDS: dict[str, Kind] = {
     "snapshots": "snapshot",
     "specs": "spec",
     "releases": "release",
     "candidates": "candidate",
     "predictions": "predictions",
+    "reports": "report",
 }
 _BACKUP = "Restore it from a backup of the store."
 _ADVICE: dict[str, str] = {
@@ -35,6 +37,7 @@ _ADVICE: dict[str, str] = {
     "release": f"{_BACKUP} Without one, roll back or retrain if it is live.",
     "candidate": f"{_BACKUP} Without one, its choice cannot be shown again; models and verdicts lack nothing.",
     "predictions": f"{_BACKUP} Without one, the monitor cannot measure that day.",
+    "report": f"{_BACKUP} Without one, its verdict's page has no curves; the verdict itself is in the ledger.",
     "leftover": "Harmless: a writer was killed. Delete it, or leave it to housekeeping.",
 }
 
@@ -97,6 +100,7 @@ def verify(workspace: Workspace, *, deep: bool = False) -> Verification:
         *_releases(store, there, wanted),
         *_tried(store, there),
         *_predictions(workspace, there),
+        *_finalists(store, there),
         *_missing(there, wanted),
         *(_problem("leftover", key, "was never finished", harmless=True) for key in there if _is_leftover(key)),
     ]
@@ -232,6 +236,15 @@ def _specs(store: Store, there: Mapping[str, Entry]) -> Iterator[Problem]:
             whole = False
         if not whole:
             yield _problem("spec", key, "was altered: what it says does not make up its id")
+
+
+def _finalists(store: Store, there: Mapping[str, Entry]) -> Iterator[Problem]:
+    keys = [k for k in there if k.startswith(FINALISTS) and k.endswith(".json")]
+    for key, data in zip(keys, items.all_at_once(store.read, keys), strict=True):
+        try:
+            parse(data, key)
+        except Damaged:
+            yield _problem("report", key, "was altered or truncated")
 
 
 def _releases(store: Store, there: Mapping[str, Entry], wanted: set[str]) -> Iterator[Problem]:

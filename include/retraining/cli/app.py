@@ -8,7 +8,7 @@ import warnings
 
 import typer
 
-from retraining.cli import ask, care, data, loop, manage, new, quarantine
+from retraining.cli import ask, cards, care, data, loop, manage, new, quarantine
 from retraining.cli.output import KNOWN_ERRORS, fail
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 new.add_to(app)
 loop.add_to(app)
 ask.add_to(app)
+cards.add_to(app)
 manage.add_to(app)
 data.add_to(app)
 quarantine.add_to(app)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from retraining.care.verify import verify
 from retraining.checking import check_spec
+from retraining.cli.cards import write_page
 from retraining.cli.common import Json, time_or_now, workspace
 from retraining.cli.output import EXIT_FAILED, console, print_json, print_table
 from retraining.cli.stored import print_verification
@@ -110,11 +112,14 @@ def history(
 
 def explain(
     identity: Annotated[str, typer.Argument(help="A verdict's or decision's id (its start will do), or a model.")],
+    html: Annotated[Path | None, typer.Option("--html", help="Write a verdict's page into this file, too.")] = None,
     json: Json = False,
 ) -> None:
     """Explain a verdict or a trigger decision: reasons, figures, and what would have to change."""
     work = workspace()
     record = _find(work, identity)
+    if html is not None:
+        write_page(work, record, html)
     if json:
         print_json({**to_dict(record), **_people(work, record)})
         return

@@ -6,6 +6,9 @@ from retraining.gate.checklist import behavioural
 from retraining.gate.policy import Policy
 from retraining.records import CaseResult, Item, Served
 
+_WHOLE = 1000
+"""From here on three digits would be written with an exponent."""
+
 
 def release_checklist(
     flip_share: float | None, served: Served | None, cases: tuple[CaseResult, ...], policy: Policy
@@ -50,7 +53,8 @@ def _within(name: str, value: float | None, budget: float, unit: str, what: str)
     limit = f"up to {budget:g} {unit}"
     if value is None:
         return Item(name, "block", "not measured", limit, f"{name} was not measured; what is missing blocks")
-    figure = f"{value:.3g} {unit} {what}"
+    figure = f"{value:,.0f}" if value >= _WHOLE else f"{value:.3g}"
+    figure += f" {unit} {what}"
     if value <= budget:
         return Item(name, "pass", figure, limit, f"{name}: {figure}")
     remedy = f"a smaller model, or gate.budgets.{name}_{unit.lower()} above {value:.3g}"

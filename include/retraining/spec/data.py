@@ -16,8 +16,9 @@ from retraining.windows import Partition
 ROW_ID, HASHED_TIME = "row_id", "hashed_time"
 """Columns that ingest adds where the YAML names no key and no time column."""
 FAILED_CHECKS = "failed_checks"
-OURS = ("__partition__", "__row__", FAILED_CHECKS)
-"""Columns that validation adds to rows."""
+OUR_FLIPS = ("__before__", "__after__", "__truth__")
+OURS = ("__partition__", "__row__", FAILED_CHECKS, *OUR_FLIPS)
+"""Columns that validation, and the list of flipped predictions, add to rows."""
 HASHED_HOLDOUT = timedelta(days=N_BUCKETS) / 5
 HASHED_TRAINING = timedelta(days=N_BUCKETS) - HASHED_HOLDOUT
 """Rows without a time are spread over a hundred days by a keyed hash; the last fifth of them is the holdout."""

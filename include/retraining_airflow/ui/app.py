@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any
@@ -21,6 +22,7 @@ from retraining.records import CheckResult, from_dict, short, shown_day
 from retraining.settings import settings
 from retraining.spec import find_models, load
 from retraining.status import Status, status
+from retraining.verdicts import card, page
 from retraining.workspace import Workspace
 from retraining_airflow.names import RETRAIN, dag_id
 
@@ -31,6 +33,8 @@ _NEWEST_VALIDATIONS = 20
 _VALIDATION = "validation"
 _NO_SCRIPTS = "default-src 'none'; style-src 'unsafe-inline'"
 """A validation's page has values of the data on it; they are escaped, and nothing on the page could run anyway."""
+_NEWEST_VERDICTS = 30
+"""Half a year of weekly retrainings; `history` names all."""
 _NEWEST_EVENTS = 200
 """Half a year of daily decisions; the command line shows all."""
 
@@ -56,9 +60,18 @@ def make_app() -> FastAPI:
             raise HTTPException(404, f"There is no model {model}.")
         try:
             events = events_of(work.ledger, model)[-_NEWEST_EVENTS:][::-1]
+            verdicts = work.ledger.verdicts(model)[-_NEWEST_VERDICTS:][::-1]
+            champions = work.ledger.champions(model)[::-1]
         except Unavailable as error:
             raise HTTPException(503, str(error)) from error
-        return _render("model.html", row=_row(work, model), events=events, validations=_validations(work, model))
+        return _render(
+            "model.html",
+            row=_row(work, model),
+            events=events,
+            verdicts=verdicts,
+            champions=champions,
+            validations=_validations(work, model),
+        )
 
     @app.get("/models/{model}/validations/{snapshot}/{name}", response_class=HTMLResponse)
     def validation(model: str, snapshot: str, name: str, user: GetUserDep, auth: Auth) -> HTMLResponse:
@@ -70,12 +83,41 @@ def make_app() -> FastAPI:
         if key not in {v["report_key"] for v in work.ledger.finished_all(model, _VALIDATION).values()}:
             raise HTTPException(404, f"{model} has no such validation.")
         try:
-            page = work.store.read(key).decode()
+            content = work.store.read(key).decode()
         except RetrainingError as error:
             raise HTTPException(404, str(error)) from error
-        return HTMLResponse(page, headers={"Content-Security-Policy": _NO_SCRIPTS})
+        return HTMLResponse(content, headers={"Content-Security-Policy": _NO_SCRIPTS})
+
+    @app.get("/models/{model}/verdicts/{identity}", response_class=HTMLResponse)
+    def verdict(model: str, identity: str, user: GetUserDep, auth: Auth) -> HTMLResponse:
+        """Show a verdict with what became of it up to now."""
+        if not _may_see(auth, user, model):
+            raise HTTPException(403, f"You may not see {dag_id(RETRAIN, model)}.")
+        work = Workspace(settings())
+        found = work.ledger.verdict(identity)
+        if found is None or found.model != model:
+            raise HTTPException(404, f"{model} has no such verdict.")
+        return _shown(lambda: page.live(work, found))
+
+    @app.get("/models/{model}/versions/{version}", response_class=HTMLResponse)
+    def model_card(model: str, version: int, user: GetUserDep, auth: Auth) -> HTMLResponse:
+        """Show the model card of a version."""
+        if not _may_see(auth, user, model):
+            raise HTTPException(403, f"You may not see {dag_id(RETRAIN, model)}.")
+        work = Workspace(settings())
+        return _shown(lambda: card.as_html(card.card_of(work, model, version)))
 
     return app
+
+
+def _shown(render: Callable[[], str]) -> HTMLResponse:
+    """Return a page that runs nothing and loads nothing; what cannot be shown says why."""
+    try:
+        return HTMLResponse(render(), headers={"Content-Security-Policy": page.CONTENT_SECURITY})
+    except Unavailable as error:
+        raise HTTPException(503, str(error)) from error
+    except RetrainingError as error:
+        raise HTTPException(404, str(error)) from error
 
 
 def _validations(work: Workspace, model: str) -> list[dict[str, Any]]:
