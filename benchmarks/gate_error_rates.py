@@ -19,8 +19,9 @@ from benchmarks.day_effects import ABSOLUTE, BINARY, N_PARTS, Simulator, Week
 from benchmarks.figures import Figure, Report
 from benchmarks.processes import ROOT
 from retraining.blocks import block_days, block_index, block_length
-from retraining.evaluate import _figures, _Judged
+from retraining.comparison import figures_of
 from retraining.gate import Policy, decide
+from retraining.holdout import Judged
 from retraining.metrics import find_metric
 from retraining.records import digest_of
 from retraining.spec import FrozenSpec, load
@@ -63,8 +64,8 @@ class Setting:
         blocks, days = block_index(times, _START, length), block_days(times, _START, length)
         constant = np.full(len(week.y), float(np.median(week.y)))
         data = Labelled(None, None, week.y, times, ())
-        figures = _figures(
-            self.frozen, _Judged(_NOT_USED, data, week.new, week.old, constant, blocks, days, None), metric, looks
+        figures = figures_of(
+            self.frozen, Judged(_NOT_USED, data, week.new, week.old, constant, blocks, days, None), metric, looks
         )
         found = evaluation(
             **figures,

@@ -18,8 +18,9 @@ import numpy as np
 from benchmarks.figures import Figure, Report
 from benchmarks.flights import FIRST, WEEK, Flights, read
 from retraining.blocks import block_days, block_index, block_length
-from retraining.evaluate import _figures, _Judged
+from retraining.comparison import figures_of
 from retraining.gate import Policy, decide
+from retraining.holdout import Judged
 from retraining.ingest import plan_windows
 from retraining.metrics import find_metric, value
 from retraining.records import Evaluation, Window
@@ -109,9 +110,9 @@ def _evaluation(
     baseline = np.full(len(rows), flights.y[flights.within(train)].mean())
     looks = sum(w.start < holdout.end and w.end > holdout.start for w in arm.judged)
     metric = find_metric(spec.training.metric, spec.training.task)
-    judged = _Judged(candidate.model, data, new, old, baseline, blocks, days, None)
+    judged = Judged(candidate.model, data, new, old, baseline, blocks, days, None)
     return evaluation(
-        **_figures(flights.frozen, judged, metric, looks),
+        **figures_of(flights.frozen, judged, metric, looks),
         rule="refresh",
         metric=metric.name,
         window=holdout,

@@ -166,9 +166,9 @@ assert not [name for name in sys.modules if name.startswith("airflow.")]
 
 
 def test_the_gate_knows_the_day_of_each_block(loop: Loop) -> None:
-    from retraining.evaluate import _judge
+    from retraining.holdout import judge
 
     holdout, frozen = loop.results["validate"].ingested.holdout, loop.workspace.spec(NAME)
-    judged = _judge(loop.workspace, frozen, loop.results["train"], holdout, None)
+    judged = judge(loop.workspace, frozen, loop.results["train"], holdout, None)
     assert judged.days is not None, "6-hour blocks of a day share it: without the days the interval is too narrow"
     assert judged.days.tolist() == [number // 4 for number in range(28)]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from retraining.errors import NotEnoughData
-from retraining.evaluate import aligned
+from retraining.holdout import aligned
 from tests.unit.test_artifacts import card
 
 OUTPUTS = np.array([[0.2, 0.8], [0.6, 0.4]])

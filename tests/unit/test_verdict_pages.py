@@ -89,7 +89,7 @@ def frozen(folder: Path, changes: dict[str, Any] | None = None) -> FrozenSpec:
 
 def story(spec: FrozenSpec, told: Verdict | None = None, **changes: Any) -> Story:
     """A promotion that was deployed, about names that would do harm if they could."""
-    gain = Estimate(-0.01, 0.005, -0.02, 0.0)
+    gain = Estimate(-0.01, 0.005, -0.02, 0.0, 27)
     slices = (
         SliceResult(f"kind = {HOSTILE}", 300, 0.8, 0.79, gain, 0.04, 0.1, True),
         SliceResult("rare", 12, None, None, None, 0.04, None, True, "12 rows, it takes 200"),
