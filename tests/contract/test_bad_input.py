@@ -176,7 +176,9 @@ def target(sql: str, task: str | None = None) -> Fault:
     def fault(bed: Bed) -> None:
         bed.query(f"select * replace ({sql}) from data")
         if task:
-            bed.change(data={"target": "cost", "outcomes": ["y"]}, training={"task": task, "metric": None})
+            bed.change(
+                data={"target": "cost", "outcomes": ["y"]}, training={"task": task, "metric": None, "candidates": None}
+            )
 
     return fault
 

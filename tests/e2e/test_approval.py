@@ -15,6 +15,8 @@ from retraining_airflow.demo.stack import Stack
 from retraining_airflow.names import APPROVE, RETRAIN, dag_id
 from tests.support import tiny
 
+pytestmark = pytest.mark.slow
+
 GIVEN, REFUSED, LATE = "given", "refused", "late"
 MODELS = (GIVEN, REFUSED, LATE)
 ADMIN, ANN, EVE = "admin", "ann", "eve"

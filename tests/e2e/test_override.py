@@ -23,6 +23,8 @@ from retraining.workspace import Workspace
 from tests.e2e.conftest import SECOND, Released, misled
 from tests.support.tiny import NAME, day, environ, retrain
 
+pytestmark = pytest.mark.slow
+
 WHO: dict[str, Any] = {"by": "Ann Owner", "account": "ann", "reason": "the holdout was a strike"}
 
 
@@ -82,7 +84,8 @@ def test_the_command_line_asks_for_a_name_and_shows_what_was_done(
 
     nameless = CliRunner().invoke(app, ["override", verdict.id, "--reason", "because"])
     assert nameless.exit_code == 2 and live(workspace) == [1]
-    assert "approve" not in CliRunner().invoke(app, ["--help"]).stdout, "no command line knows who is authenticated"
+    absent = CliRunner().invoke(app, ["approve", verdict.id, "--reason", "because"])
+    assert absent.exit_code == 2, "no command line knows who is authenticated"
     text = call("override", verdict.id, "--by", "Ann Owner", "--reason", "the holdout was a strike")
     assert text == "tiny: version 2 is champion 2 (override)"
     assert "reject overridden by Ann Owner (login ann1) on " in call("explain", verdict.id)

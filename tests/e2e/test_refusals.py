@@ -164,7 +164,7 @@ def alter(workspace: Workspace, table: str, verdict_id: str, changes: dict[str, 
         ("evaluation.leaked_rows", 1, "leaked_rows"),
         (
             "evaluation.over_champion",
-            {"value": 0.1, "standard_error": 0.01, "lower": 0.09, "upper": 0.11},
+            {"value": 0.1, "standard_error": 0.01, "lower": 0.09, "upper": 0.11, "degrees": 27},
             "over_champion",
         ),
         ("evaluation.rule", "replace", "rule"),
