@@ -24,7 +24,7 @@ from retraining.holdout import Judged
 from retraining.ingest import plan_windows
 from retraining.metrics import find_metric, value
 from retraining.records import Evaluation, Window
-from retraining.release import N_REFERENCE_ROWS, _spread, flips
+from retraining.release import N_REFERENCE_ROWS, flips, spread
 from retraining.train import Labelled
 from tests.support.records import evaluation
 
@@ -128,7 +128,7 @@ def _evaluation(
 
 def _flip_share(flights: Flights, candidate: Any, train: Window, refit: Window) -> float:
     rows = flights.within(train)
-    rows = rows[_spread(len(rows), N_REFERENCE_ROWS)]
+    rows = rows[spread(len(rows), N_REFERENCE_ROWS)]
     before, after = (flights.predictions(model, rows) for model in (candidate, flights.fitted(refit.end)))
     return float(flips(flights.frozen.spec.training.task, before, after).mean())
 
