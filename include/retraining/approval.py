@@ -11,6 +11,7 @@ from datetime import datetime
 
 from retraining.deploy import deploy, is_current
 from retraining.errors import RequestError
+from retraining.markdown import plain
 from retraining.records import Approval, Deployment, Evaluation, Verdict, short
 from retraining.spec import Spec
 from retraining.workspace import Workspace
@@ -151,7 +152,7 @@ def _body(workspace: Workspace, verdict: Verdict, approvers: tuple[str, ...], de
     late = "" if is_current(workspace, verdict) else "\n\n**The champion was replaced since: a yes changes nothing.**"
     return "\n\n".join(
         [
-            f"**{verdict.model}**: {spec.description} Owner: {spec.owner.business}.{late}",
+            f"**{verdict.model}**: {plain(spec.description)} Owner: {plain(spec.owner.business)}.{late}",
             _table(("", e.metric), _figures(e)),
             f"Holdout: {e.n_rows:,} rows, {e.window}; no model compared here was trained on them.",
             "### Checklist",
@@ -176,4 +177,6 @@ def _figures(e: Evaluation) -> list[tuple[str, str]]:
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join(
+        "| " + " | ".join(cell if cell == "---" else plain(cell) for cell in line) + " |" for line in lines
+    )

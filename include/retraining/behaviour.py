@@ -15,6 +15,7 @@ from retraining.metrics import Array
 from retraining.records import CaseResult
 from retraining.slices import matching
 from retraining.spec.cases import Case, DirectionCase, InvarianceCase, MinimumCase, Value
+from retraining.spec.training import label_text
 
 N_ROWS = 500
 """Holdout rows, spread evenly, that a change is tried on: every day and hour is among them."""
@@ -56,7 +57,8 @@ def _minimum(
     wanted = case.expect
     if wanted.is_class is not None:
         got = _most_probable(found, classes)
-        return CaseResult(case.name, case.kind, str(got) == str(wanted.is_class), f"class {got}", f"{wanted.is_class}")
+        text, asked = label_text(got), label_text(wanted.is_class)
+        return CaseResult(case.name, case.kind, text == asked, f"class {text}", f"class {asked}")
     if found.ndim == 2:
         raise SpecError("a model of many classes has no single number: expect a class")
     low, high = wanted.above, wanted.below
@@ -100,7 +102,9 @@ def _known(values: dict[str, Value], plan: FeaturePlan) -> None:
 def _column(values: list[Value], type_: pa.DataType, name: str) -> pa.Array:
     try:
         found = pa.array(values)
-        same = pa.types.is_null(found.type) or logical_type(type_) == logical_type(found.type)
+        same = (
+            pa.types.is_null(found.type) or pa.types.is_null(type_) or logical_type(type_) == logical_type(found.type)
+        )
         return found if same else found.cast(type_)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         raise SpecError(f"{name}: {values[0]!r} is no {logical_type(type_)}") from error

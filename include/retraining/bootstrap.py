@@ -91,6 +91,8 @@ def _without_a_day(days: NDArray[np.int64] | None, n_blocks: int) -> Array:
 
 def _bootstrap_error(draws: Array, n_blocks: int) -> float:
     """Return the standard error; n / (n - 1) mends the bias of drawing from n blocks instead of all there could be."""
+    if n_blocks < 2:
+        return float("inf")  # one block says nothing of its own spread
     return float(np.nanstd(draws, ddof=1) * np.sqrt(n_blocks / (n_blocks - 1)))
 
 

@@ -1,6 +1,6 @@
 """Do predictions mean what they say? Calibration error on a holdout, comparable between two models.
 
-Rows are put into ten groups of equal size by their prediction; in each, what was predicted is compared with what
+Rows are put into up to ten groups of equal size by their prediction; in each, what was predicted is compared with what
 happened. The error is the mean over rows of the groups' absolute differences: 0 is perfect, 1 the worst.
 
 - binary: probability against the share of positives (expected calibration error; Naeini, Cooper and Hauskrecht 2015,
@@ -19,8 +19,11 @@ from retraining.bootstrap import paired_difference
 from retraining.metrics import Array, Metric, resampled
 from retraining.records import CalibrationResult
 
-N_GROUPS = 10
-"""The usual number: with some hundred rows a group still holds enough to see an error of a few hundredths."""
+_MOST_GROUPS, _ROWS_PER_GROUP = 10, 100
+"""Ten is the usual number. Shares in small groups vary by chance alone, which would look like an error: of a hundred
+rows by up to a tenth."""
+_NEAR = 0.01
+"""A truth within this share of the target's standard deviation is met: many targets have one value that is common."""
 
 
 def calibration_metric(task: str, metric_name: str) -> Metric:
@@ -67,7 +70,13 @@ def _mean(y: Array, p: Array, blocks: NDArray[np.int64], weights: Array) -> Arra
 
 
 def _median(y: Array, p: Array, blocks: NDArray[np.int64], weights: Array) -> Array:
-    return _error(np.sign(p - y), p, blocks, weights)
+    """A median has at most half of the rows on either side; rows that it meets are on none."""
+    near = _NEAR * float(np.std(y))
+    below, above = (y < p - near).astype(float), (y > p + near).astype(float)
+    group, n_groups = _groups(p)
+    sides = [_per_resample(side - 0.5, group, n_groups, blocks, weights) for side in (below, above)]
+    counts = np.bincount(blocks, minlength=weights.shape[1])
+    return np.asarray(2 * np.maximum(0.0, np.maximum(*sides)).sum(axis=1) / (weights @ counts))
 
 
 def _classwise(y: Array, p: Array, blocks: NDArray[np.int64], weights: Array) -> Array:
@@ -77,13 +86,26 @@ def _classwise(y: Array, p: Array, blocks: NDArray[np.int64], weights: Array) ->
 
 def _error(residuals: Array, p: Array, blocks: NDArray[np.int64], weights: Array) -> Array:
     """Return, per resample, the mean over rows of the absolute mean residual of each row's group."""
+    group, n_groups = _groups(p)
+    counts = np.bincount(blocks, minlength=weights.shape[1])
+    sums = _per_resample(residuals, group, n_groups, blocks, weights)
+    return np.asarray(np.abs(sums).sum(axis=1) / (weights @ counts))
+
+
+def _per_resample(
+    values: Array, group: NDArray[np.int64], n_groups: int, blocks: NDArray[np.int64], weights: Array
+) -> Array:
+    """Return the sum of values of each group in each resample, shape (n_resamples, n_groups)."""
     n_blocks = weights.shape[1]
+    sums = np.bincount(group * n_blocks + blocks, values, n_groups * n_blocks).reshape(n_groups, n_blocks)
+    return np.asarray(weights @ sums.T)
+
+
+def _groups(p: Array) -> tuple[NDArray[np.int64], int]:
+    """Return each row's group, by its prediction; equal predictions belong together, so a constant is one group."""
+    n_groups = int(np.clip(len(p) // _ROWS_PER_GROUP, 1, _MOST_GROUPS))
     order = np.argsort(p, kind="stable")
     group = np.empty(len(p), dtype=np.int64)
-    group[order] = np.arange(len(p)) * N_GROUPS // len(p)
-    # equal predictions belong together: a constant model is one group
-    first = np.searchsorted(p[order], p[order], side="left")
-    group[order] = group[order][first]
-    sums = np.bincount(group * n_blocks + blocks, residuals, N_GROUPS * n_blocks).reshape(N_GROUPS, n_blocks)
-    counts = np.bincount(blocks, minlength=n_blocks)
-    return np.asarray(np.abs(weights @ sums.T).sum(axis=1) / (weights @ counts))
+    group[order] = np.arange(len(p)) * n_groups // len(p)
+    group[order] = group[order][np.searchsorted(p[order], p[order], side="left")]
+    return group, n_groups

@@ -7,7 +7,7 @@ wins and the other is superseded; the alias follows, and is completed by whoever
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from retraining import artifacts
@@ -17,6 +17,9 @@ from retraining.preflight import preflight
 from retraining.records import Alert, Champion, Deployment, Release, Verdict, short
 from retraining.verdicts import card
 from retraining.workspace import Workspace
+
+_CLOCKS_DIFFER = timedelta(hours=1)
+"""How much later than this machine's clock an as-of time may be."""
 
 
 def deploy(workspace: Workspace, verdict: Verdict, release_id: str, *, wait_for_approval: bool, by: str) -> Deployment:
@@ -64,6 +67,8 @@ def rollback(workspace: Workspace, model: str, sequence: int | None, by: str, re
     DeployRefused
         When the earlier release fails its preflight.
     """
+    if as_of > datetime.now(UTC) + _CLOCKS_DIFFER:  # no later run could ever promote again
+        raise RequestError(f"{model}: {as_of:%Y-%m-%d %H:%M} UTC has not come yet. Leave out the as-of time.")
     target = rollback_target(workspace, model, sequence)
     now = workspace.ledger.champions(model)[-1]
     if target.release_id == now.release_id:

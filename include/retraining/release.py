@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from retraining import artifacts, ingest
 from retraining.artifacts import StoredModel, predict
 from retraining.behaviour import run_cases
-from retraining.errors import DeployRefused
+from retraining.errors import DeployRefused, NotEnoughData
 from retraining.features import FeaturePlan, matrix
 from retraining.gate import Policy, release_checklist
 from retraining.metrics import Array, Metric, find_metric, value
@@ -57,11 +57,21 @@ def release(
     bound = workspace.ledger.release_of(verdict.id)
     if bound is not None:
         return bound
+    if trained.artifact_id != verdict.evaluation.candidate_id:
+        raise DeployRefused(
+            f"{frozen.model}: verdict {short(verdict.id)} is about candidate {short(verdict.evaluation.candidate_id)}, "
+            f"not {short(trained.artifact_id)}; nothing is released."
+        )
     snapshot = refit if frozen.spec.gate.refit else _training_snapshot(workspace, trained)
     candidate = artifacts.load(workspace.store, trained.artifact_id)
     plan, classes = candidate.card.plan, candidate.card.classes
     data = labelled_rows(workspace, frozen, snapshot, plan, classes)
     judged = labelled_rows(workspace, frozen, holdout, plan, classes)
+    if len(np.unique(data.y)) < len(classes):
+        raise NotEnoughData(
+            f"{frozen.model}, {snapshot.describe()}: a class that the candidate knows is no longer in the window it is "
+            "fitted on again. Use a longer training.window."
+        )
     key = digest_of(["release", verdict.id])
     tags = {"stage": "release", "verdict": verdict.id, "snapshot": snapshot.id, "recipe": trained.recipe_id}
     with workspace.registry.run(frozen.model, key, "release", tags) as run:

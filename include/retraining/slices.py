@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import duckdb
@@ -95,16 +96,19 @@ def matching(rows: pa.Table, where: str) -> NDArray[np.bool_]:
         with duckdb.connect(config={"enable_external_access": "false"}) as connection:
             connection.register("rows", rows)
             found = connection.execute(f"select coalesce(({where})::boolean, false) as hit from rows")  # noqa: S608 - the YAML's own SQL
-            return np.asarray(found.fetchnumpy()["hit"], dtype=np.bool_)
+            hit = np.asarray(found.fetchnumpy()["hit"], dtype=np.bool_)
     except duckdb.Error as error:
         text = str(error).splitlines()[0][:200]
         raise SpecError(f"condition {where!r}: {text}. It may use {shown(rows.column_names)}.") from error
+    if len(hit) != rows.num_rows:
+        raise SpecError(f"condition {where!r}: is about all rows at once. It must say yes or no for each row.")
+    return hit
 
 
 def _by_value(rule: Slice, column: pa.ChunkedArray, values: list[object]) -> list[Group]:
     """One group per value; where all values are meant, the rare ones are judged together, so that no row escapes."""
     texts = np.asarray(pc.fill_null(column.cast(pa.string()), "missing").to_numpy(zero_copy_only=False), dtype=object)
-    names = sorted("missing" if v is None else _text(v, column.type) for v in values)
+    names = sorted({"missing" if v is None else _text(v, column.type) for v in values})
     masks = {name: np.asarray(texts == name, dtype=np.bool_) for name in names}
     rare = [] if rule.values else [name for name in names if masks[name].sum() < rule.min_rows]
     groups = [Group(f"{rule.title} = {name}", masks[name], rule) for name in names if name not in rare]
@@ -160,6 +164,8 @@ def _judge(
     theirs = champion[group.rows]
     own_days = None if days is None else np.unique(days[present], return_inverse=True)[1]
     gain = paired_difference(metric, truth, mine, theirs, own, alpha=alpha, seed=seed, days=own_days)
+    if not math.isfinite(gain.standard_error):
+        return _but(empty, f"{metric.name} is undefined without one of its days: a class is on that day only")
     before = float(resampled(metric, truth, theirs, own, whole)[0])
     p_worse = probability_not_worse(gain, margin)
     return SliceResult(group.name, n_rows, score, before, gain, margin, p_worse, empty.blocks)

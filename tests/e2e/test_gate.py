@@ -227,13 +227,18 @@ def test_a_holdout_of_one_class_is_inconclusive(tmp_path: Path) -> None:
 
 
 def test_a_holdout_shorter_than_a_block_is_inconclusive(tmp_path: Path) -> None:
-    def only_noon(number: int) -> pd.DataFrame:
+    def one_hour(number: int) -> pd.DataFrame:
         frame = rows_of(number, n_rows=60)
-        return frame.assign(time=day(number) + pd.Timedelta(hours=12)) if number >= 32 else frame
+        if number < 32:
+            return frame
+        return frame.iloc[: 0 if number > 32 else None].assign(time=day(number) + pd.Timedelta(hours=12))
 
-    result = retrain(tiny(tmp_path, rows(range(N_DAYS), only_noon), {"gate": {"block": "7d"}}), FIRST)
+    wide = {"gate": {"min_rows": 50}}
+    result = retrain(tiny(tmp_path, rows(range(N_DAYS), one_hour), wide), FIRST)
     assert result.verdict is not None and result.verdict.decision == "inconclusive"
-    assert "in 1 blocks; it takes 200 rows and 20 blocks" in result.verdict.reasons[0]
+    assert "in 1 blocks; it takes 50 rows and 20 blocks" in result.verdict.reasons[0]
+    with pytest.raises(SpecError, match="holdout holds 1 blocks of gate.block, and min_blocks is 20"):
+        retrain(tiny(tmp_path / "block", changes={"gate": {"block": "7d"}}), FIRST)
 
 
 @pytest.mark.parametrize(

@@ -89,8 +89,13 @@ def test_a_good_candidate_passes_every_item_in_reading_order() -> None:
         ({"slices": (_slice(gain=None, problem="60 rows, it takes 200"),)}, POLICY, "was not judged: 60 rows"),
         (
             {"calibration": CalibrationResult(0.3, None, None)},
-            dataclasses.replace(POLICY, calibration=Calibration(if_worse="warn")),
+            dataclasses.replace(POLICY, calibration=Calibration()),
             "do not mean what they say",
+        ),
+        (
+            {"calibration": CalibrationResult(0.15, 0.02, estimate(-0.15, -0.10))},
+            dataclasses.replace(POLICY, calibration=Calibration(if_worse="warn")),
+            "worse calibrated than the champion",
         ),
         (
             {"locked": Evidence(False, "1 packages differ")},
@@ -111,6 +116,12 @@ def test_of_twenty_slices_one_fails_by_chance_and_does_not_block() -> None:
     many = (by_chance, *(_slice(name=f"s{i}", p_worse=0.5) for i in range(1, 20)))
     assert decide(evaluation(slices=many), POLICY).decision == "promote"
     assert decide(evaluation(slices=(by_chance,)), POLICY).decision == "reject"
+
+
+def test_slices_of_one_name_do_not_hide_each_other() -> None:
+    fine = dataclasses.replace(_slice(), name=WORSE.name)
+    assert decide(evaluation(slices=(WORSE, fine)), POLICY).decision == "reject"
+    assert decide(evaluation(slices=(fine, WORSE)), POLICY).decision == "reject"
 
 
 def test_holm_rejects_step_by_step() -> None:

@@ -25,7 +25,7 @@ POLICY = Policy(
     label_delay=timedelta(days=1),
     partition=timedelta(days=1),
     max_flips=0.1,
-    calibration=Calibration(),
+    calibration=Calibration(limit=0.2),
     budgets=Budgets(),
     environment="locked",
 )
@@ -148,7 +148,7 @@ def test_every_field_that_may_be_missing_blocks() -> None:
 # --- there is no setting that turns the gate off ------------------------------------------------------------------
 
 PERMISSIVE: dict[str, list[Any]] = {
-    "holdout": ["1h", "400d"],
+    "holdout": ["20h", "400d"],
     "rule": ["auto", "refresh", "replace"],
     "margin": [5e-324, 0.02, 1.0, 1e300],
     "confidence": [0.5000001, 0.999],
@@ -208,6 +208,10 @@ def test_no_setting_promotes_what_is_worse_by_a_lot_or_loses_to_the_baseline(
         ("confidence", 0),
         ("min_rows", 0),
         ("min_blocks", 1),
+        ("holdout", "0d"),
+        ("block", "0h"),
+        ("block", "6d"),
+        ("slices", [{"column": "a", "margin": float("inf")}]),
         ("rule", "none"),
         ("approval_timeout", "0d"),
         ("approval_timeout", "31d"),

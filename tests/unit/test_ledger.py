@@ -17,7 +17,7 @@ from sqlalchemy import create_engine, inspect
 from retraining.errors import RequestError, Unavailable
 from retraining.ledger import Ledger, database, tables
 from retraining.ledger.tables import metadata
-from retraining.records import Alert, Chunk, Deployment, Override, PredictionSet, Release, Served, Window, to_dict
+from retraining.records import Alert, Chunk, Deployment, Item, Override, PredictionSet, Release, Served, Window, to_dict
 from tests.support.records import champion, decision, evaluation, measurement, request, verdict
 from tests.support.tiny import day
 
@@ -129,11 +129,13 @@ def test_one_verdict_serves_all_open_requests_newest_first(ledger: Ledger) -> No
 
 def test_a_dry_run_serves_nothing_and_still_counts_as_a_look(ledger: Ledger) -> None:
     ledger.add_request(request())
-    ledger.add_verdict(verdict("v1", dry_run=True), ["r1"])
+    item = Item("champion", "pass", "no champion", "none", "there is no champion yet")
+    ledger.add_verdict(verdict("v1", dry_run=True, checklist=(item,)), ["r1"])
     assert ledger.open_requests("tiny") == [request()]
     assert ledger.looks_at("tiny", Window(day(38), day(50))) == 1
     assert ledger.looks_at("tiny", Window(day(39), day(50))) == 0
     ledger.add_verdict(verdict("v2", decision="nothing_new"), [])
+    ledger.add_verdict(verdict("v3", decision="inconclusive"), [])  # too few rows: it could not have promoted
     assert ledger.looks_at("tiny", Window(day(38), day(50))) == 1
 
 

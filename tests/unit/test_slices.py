@@ -75,6 +75,27 @@ def test_a_condition_and_named_values_are_slices(rows: pa.Table) -> None:
     assert found["origin = XXX"].problem == "0 rows, it takes 50" and found["origin = XXX"].evaluated
 
 
+def test_a_slice_with_a_class_on_one_day_only_is_not_judged_and_hides_no_other(rows: pa.Table) -> None:
+    y, candidate, champion, blocks = _scores(rows)
+    rare = np.arange(N) < 300
+    y = np.where(rare, (blocks // 4 == 2) & (np.arange(N) % 2 == 0), y).astype(float)
+    table = rows.append_column("rare", pa.array(rare))
+    gate = Gate(slices=(Slice(name="rare", where="rare"), Slice(column="origin")))
+    days = np.arange(28) // 4
+    found = judge_slices(gate, table, AUC, y, candidate, champion, blocks, alpha=0.05, seed=0, days=days)
+    assert "a class is on that day only" in str(found[0].problem)
+    assert next(s for s in found if s.name == "origin = JFK").p_worse < 1e-4
+
+
+def test_a_median_that_many_rows_meet_is_calibrated() -> None:
+    y = np.where(np.random.default_rng(4).random(N) < 0.7, 0.0, np.random.default_rng(5).gamma(2.0, 10.0, N))
+    for said in (0.0, 0.002):
+        found = judge_calibration("regression", "mae", y, np.full(N, said), None, np.arange(N) % 28, alpha=0.05, seed=0)
+        assert found is not None and found.candidate == 0
+    high = judge_calibration("regression", "mae", y, np.full(N, 40.0), None, np.arange(N) % 28, alpha=0.05, seed=0)
+    assert high is not None and high.candidate > 0.9
+
+
 @pytest.mark.parametrize(
     ("rule", "why"),
     [
@@ -82,6 +103,7 @@ def test_a_condition_and_named_values_are_slices(rows: pa.Table) -> None:
         (Slice(column="gender"), "the data has no column gender; there is code, late_hour, origin"),
         (Slice(name="odd", where="nosuch > 1"), "nosuch"),
         (Slice(name="odd", where="x >"), "condition 'x >'"),
+        (Slice(name="odd", where="count(*) > 3"), "must say yes or no for each row"),
         (Slice(name="odd", where="x) from rows; drop table rows; --"), "condition"),
         (Slice(name="files", where="(select count(*) from read_csv('/etc/passwd')) > 0"), "condition"),
     ],
@@ -154,7 +176,7 @@ def test_behavioural_cases(rows: pa.Table) -> None:
     def predict(table: pa.Table) -> Any:
         return 1 / (1 + np.exp(-2 * table.column("x").to_numpy(zero_copy_only=False).astype(float)))
 
-    found = run_cases(cases, predict, FeaturePlan(("x",), ("origin",)), (0, 1), rows)
+    found = run_cases(cases, predict, FeaturePlan(("x",), ("origin",)), (0.0, 1.0), rows)
     assert [(c.name, c.passed, c.evaluated) for c in found] == [
         ("high x is a yes", True, True),
         ("high x is class one", True, True),

@@ -152,7 +152,7 @@ changes = st.fixed_dictionaries(
         ),
         "gate": st.fixed_dictionaries(
             {},
-            optional={"holdout": durations, "margin": st.floats(1e-9, 10), "block": durations, "refit": st.booleans()},
+            optional={"holdout": durations, "margin": st.floats(1e-9, 10), "refit": st.booleans()},
         ),
         "training": st.fixed_dictionaries(
             {}, optional={"seed": st.integers(0, 2**40), "task": st.sampled_from(["binary", "regression"])}

@@ -72,8 +72,8 @@ def _more_rows(e: Evaluation, policy: Policy, over: Estimate, bar: float) -> str
     found = settle(e, over, bar, policy.holdout, policy.label_delay, policy.partition)
     if found is None:
         return "more rows alone will not do: it would take more than a year of them"
-    rows = f"about {found.n_rows:,} rows in {found.n_blocks} blocks that nobody judged before, if the gain stays"
     if not e.time_ordered:
-        return f"or {rows}"
+        return "or more rows: those that were judged before are judged again with them"
+    rows = f"about {found.n_rows:,} rows in {found.n_blocks} blocks that nobody judged before, if the gain stays"
     longer = f" with gate.holdout: {format_duration(found.holdout)}" if found.holdout > policy.holdout else ""
     return f"or a run as of {found.as_of:%Y-%m-%d %H:%M} UTC or later{longer}: {rows}"

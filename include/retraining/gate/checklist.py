@@ -7,10 +7,17 @@ them in the order in which people read them; the comparison with the champion co
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isnan
+from typing import TypeVar
 
 from retraining.gate.champion import against_champion
 from retraining.gate.policy import Policy
 from retraining.records import CaseResult, Evaluation, Evidence, Item, SliceResult
+
+T = TypeVar("T")
+DOUBTFUL = 0.2
+"""A calibration error above this is worth a warning: a predicted 50 % comes true in fewer than 30 or more than 70 of a
+hundred cases."""
 
 
 def checklist(evaluation: Evaluation, policy: Policy) -> tuple[Item, ...]:
@@ -55,17 +62,17 @@ def slices(e: Evaluation, _policy: Policy) -> tuple[Item, ...]:
     their p-values are compared with Holm's thresholds. Source: Holm (1979), A simple sequentially rejective multiple
     test procedure, Scandinavian Journal of Statistics 6. A slice whose loss is beyond the margin without proof warns.
     """
-    failing = holm({s.name: s.p_worse for s in e.slices if s.p_worse is not None}, 1 - e.confidence)
-    return tuple(_slice(s, s.name in failing) for s in e.slices)
+    failing = holm({i: s.p_worse for i, s in enumerate(e.slices) if s.p_worse is not None}, 1 - e.confidence)
+    return tuple(_slice(s, i in failing) for i, s in enumerate(e.slices))
 
 
-def holm(p_values: dict[str, float], alpha: float) -> set[str]:
+def holm(p_values: dict[T, float], alpha: float) -> set[T]:
     """Return the hypotheses that are rejected with a family-wise error of at most alpha.
 
     >>> sorted(holm({"a": 0.01, "b": 0.04, "c": 0.03}, 0.05))
     ['a']
     """
-    rejected: set[str] = set()
+    rejected: set[T] = set()
     for rank, (name, p) in enumerate(sorted(p_values.items(), key=lambda pair: pair[1])):
         if p > alpha / (len(p_values) - rank):
             break
@@ -74,20 +81,24 @@ def holm(p_values: dict[str, float], alpha: float) -> set[str]:
 
 
 def calibration(e: Evaluation, policy: Policy) -> tuple[Item, ...]:
-    """Predictions mean what they say: not much worse than the champion's, and within an absolute limit."""
-    rule = policy.calibration
-    limit = f"error up to {rule.limit:g}, lost to the champion up to {rule.margin:g}"
-    if e.calibration is None:
-        sentence = "the calibration could not be computed; what is missing blocks"
-        return (Item("calibration", "block", "not computed", limit, sentence),)
+    """Predictions mean what they say: not much less so than the champion's, and within a limit where one is set."""
+    rule, name = policy.calibration, "calibration"
+    limit = f"lost to the champion up to {rule.margin:g}" + (
+        "" if rule.limit is None else f", error up to {rule.limit:g}"
+    )
     found = e.calibration
+    if found is None or isnan(found.candidate) or (found.gain is not None and isnan(found.gain.upper)):
+        sentence = "the calibration could not be computed; what is missing blocks"
+        return (Item(name, "block", "not computed", limit, sentence),)
     figure = f"error {found.candidate:.3f}" + ("" if found.champion is None else f" against {found.champion:.3f}")
-    lost = found.gain is not None and not found.gain.upper >= -rule.margin
-    if found.candidate <= rule.limit and not lost:
-        return (Item("calibration", "pass", figure, limit, f"calibrated: {figure}"),)
-    why = "worse calibrated than the champion" if lost else "predictions do not mean what they say"
-    remedy = f"a calibration error of at most {rule.limit:g} (training.calibration), or a looser gate.calibration"
-    return (Item("calibration", rule.if_worse, figure, limit, f"{why}: {figure} ({limit})", remedy),)
+    remedy = "a better calibrated model (training.calibration), or a looser gate.calibration"
+    if found.gain is not None and found.gain.upper < -rule.margin:
+        sentence = f"worse calibrated than the champion: {figure} ({limit})"
+        return (Item(name, rule.if_worse, figure, limit, sentence, remedy),)
+    if found.candidate > (DOUBTFUL if rule.limit is None else rule.limit):
+        sentence = f"predictions do not mean what they say: {figure} ({limit})"
+        return (Item(name, "warn" if rule.limit is None else rule.if_worse, figure, limit, sentence, remedy),)
+    return (Item(name, "pass", figure, limit, f"calibrated: {figure}"),)
 
 
 def behaviour(e: Evaluation, _policy: Policy) -> tuple[Item, ...]:

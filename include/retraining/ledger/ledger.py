@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, Table, func, insert, select
+from sqlalchemy import Connection, Select, Table, insert, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from retraining.errors import Unavailable
@@ -160,11 +160,14 @@ class Ledger(People, Upkeep):
         return [from_dict(Verdict, row.body) for row in self._all(query)]
 
     def looks_at(self, model: str, window: Window) -> int:
-        """Count the verdicts that judged rows of this window before; each further look widens the interval."""
+        """Count the verdicts that judged rows of this window before; each further look widens the interval.
+
+        One that came to no checklist (too few rows, say) could not have promoted, and is no look.
+        """
         c = t.verdicts.c
         judged = c.decision.in_(("promote", "reject", "inconclusive"))
         where = (c.model == model, judged, c.holdout_start < window.end, c.holdout_end > window.start)
-        return int(self._one(select(func.count()).select_from(t.verdicts).where(*where)) or 0)
+        return sum(bool(row.body["checklist"]) for row in self._all(select(t.verdicts.c.body).where(*where)))
 
     def add_release(self, release: Release) -> Release:
         """Bind a release to its verdict, once; return the one that stands."""

@@ -28,7 +28,10 @@ class Slice(Group):
     )
     where: str | None = Field(None, description="A DuckDB condition over the data's columns, for example hour >= 20.")
     margin: float | None = Field(
-        None, gt=0, description="Largest loss against the champion, in the metric's unit; default: twice gate.margin."
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Largest loss against the champion, in the metric's unit; default: twice gate.margin.",
     )
     min_rows: int = Field(200, ge=50, description="Fewest rows a slice is judged on.")
     if_worse: Consequence = Field("block", description="What a slice that is worse does: block, or warn.")
@@ -55,7 +58,13 @@ class Calibration(Group):
     margin: float = Field(
         0.05, gt=0, le=1, description="Largest loss of calibration against the champion (0 is perfect, see the docs)."
     )
-    limit: float = Field(0.2, gt=0, le=1, description="Largest calibration error of any candidate; also a first one's.")
+    limit: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Largest calibration error of any candidate, also a first one; default: none, and above 0.2 a "
+        "warning.",
+    )
     if_worse: Consequence = Field("block", description="What a worse calibration does: block, or warn.")
 
 
@@ -72,7 +81,9 @@ class Budgets(Group):
 class Gate(Group):
     """When a challenger may replace the champion."""
 
-    holdout: Duration = Field(timedelta(days=7), description="The newest mature rows, kept for the comparison.")
+    holdout: Duration = Field(
+        timedelta(days=7), ge=timedelta(hours=1), description="The newest mature rows, kept for the comparison."
+    )
     rule: Literal["auto", "refresh", "replace"] = Field(
         "auto", description="refresh: not worse by margin; replace: better. auto: refresh only for the same recipe."
     )
@@ -87,7 +98,9 @@ class Gate(Group):
     confidence: float = Field(0.95, gt=0.5, lt=1, description="One-sided confidence of the gate's statements.")
     min_rows: int = Field(500, ge=50, description="Fewest holdout rows that can decide.")
     min_blocks: int = Field(20, ge=20, description="Fewest blocks of time that can decide.")
-    block: Duration | None = Field(None, description="Length of a block; default: the longest that gives min_blocks.")
+    block: Duration | None = Field(
+        None, ge=timedelta(hours=1), description="Length of a block; default: the longest that gives min_blocks."
+    )
     refit: bool = Field(True, description="Deploy the recipe refitted through the holdout, not the candidate itself.")
     max_flips: float = Field(0.1, ge=0, le=1, description="Largest share of predictions a refit may flip.")
     slices: tuple[Slice, ...] = Field((), description="Groups of rows that no release may serve worse.")
@@ -120,3 +133,12 @@ class Gate(Group):
         le=LONGEST_APPROVAL,
         description="How long a promotion waits; no answer by then is a no.",
     )
+
+    @model_validator(mode="after")
+    def _enough_blocks(self) -> Gate:
+        if self.block is not None and self.holdout / self.block < self.min_blocks:
+            raise ValueError(
+                f"holdout holds {self.holdout / self.block:.0f} blocks of gate.block, and min_blocks is "
+                f"{self.min_blocks}: nothing could ever be decided. Shorten block, or lengthen holdout"
+            )
+        return self

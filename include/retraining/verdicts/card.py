@@ -5,12 +5,12 @@ Both are written from one structure of sections. What nobody knows is said to be
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from retraining.errors import Damaged, RequestError
 from retraining.ingest import read_manifest
+from retraining.markdown import plain
 from retraining.records import Champion, Snapshot, Trained, Verdict, shown_day
 from retraining.verdicts import sections
 from retraining.verdicts.page import templates
@@ -20,7 +20,6 @@ from retraining.workspace import Workspace
 
 _LAST = "card.html"
 """What is logged last: a run that has it has all of the card."""
-_MARKDOWN = re.compile(r"([\\`*\[\]<>|#])")
 
 
 @dataclass(frozen=True)
@@ -84,13 +83,13 @@ def as_html(card: Card) -> str:
 
 def as_markdown(card: Card) -> str:
     """Return the card as Markdown; what a source or a YAML says cannot change its structure."""
-    parts = [f"# {_plain(card.title)}", _plain(card.summary)]
+    parts = [f"# {plain(card.title)}", plain(card.summary)]
     for section in card.sections:
         parts.append(f"## {section.title}")
         mark = "- " if len(section.notes) > 1 else ""
-        parts += ["\n".join(mark + _plain(note) for note in section.notes)] if section.notes else []
+        parts += ["\n".join(mark + plain(note) for note in section.notes)] if section.notes else []
         if section.facts:
-            parts.append("\n".join(f"- **{_plain(name)}**: {_plain(text)}" for name, text in section.facts))
+            parts.append("\n".join(f"- **{plain(name)}**: {plain(text)}" for name, text in section.facts))
         if section.columns:
             parts.append(_table(section.columns, section.rows))
     return "\n\n".join(parts) + "\n"
@@ -143,10 +142,5 @@ def _offices(history: Sequence[Champion], entry: Champion) -> Iterable[str]:
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [columns, ["---"] * len(columns), *([_plain(cell) for cell in row] for row in rows)]
+    lines = [columns, ["---"] * len(columns), *([plain(cell) for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _plain(text: str) -> str:
-    """Return text that Markdown shows as it is, on one line."""
-    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from retraining.errors import Damaged
+from retraining.gate import Policy
+from retraining.gate.champion import allowed_loss
 from retraining.records import Approval, Champion, Deployment, Override, Release, Verdict
 from retraining.spec import FrozenSpec
 from retraining.verdicts import finalist
@@ -35,7 +37,8 @@ class Story:
     @property
     def bar(self) -> float:
         """The gain, in the metric's unit, that the lower end of the interval must be above."""
-        return -self.frozen.spec.gate.margin if self.verdict.evaluation.rule == "refresh" else 0.0
+        e = self.verdict.evaluation
+        return -allowed_loss(e, Policy.of(self.frozen.spec)) if e.rule == "refresh" else 0.0
 
     def without_keys(self) -> Story:
         """Return it for copies that an erasure does not reach: flipped rows without what names them."""
