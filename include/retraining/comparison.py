@@ -37,7 +37,9 @@ def figures_of(frozen: FrozenSpec, judged: Judged | None, metric: Metric, looks:
         if old is None or whole.shape[1] < 2:
             return None
         seed = frozen.spec.training.seed
-        return paired_difference(metric, y, judged.candidate, old, blocks, alpha=alpha, seed=seed, days=judged.days)
+        found = paired_difference(metric, y, judged.candidate, old, blocks, alpha=alpha, seed=seed, days=judged.days)
+        # without one of its days the metric may be undefined: what has no error is no comparison
+        return found if np.isfinite(found.standard_error) else None
 
     return {**values, "over_baseline": over(judged.baseline), "over_champion": over(judged.champion)}
 
