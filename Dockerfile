@@ -8,6 +8,7 @@ ENV AIRFLOW_HOME=/opt/airflow \
     AIRFLOW__CORE__LOAD_EXAMPLES=false \
     RETRAINING_HOME=/var/lib/retraining \
     RETRAINING_MODELS=/opt/retraining/models \
+    RETRAINING_LOCK=/opt/retraining/requirements.txt \
     GX_ANALYTICS_ENABLED=false \
     DO_NOT_TRACK=1 \
     GIT_PYTHON_REFRESH=quiet \
@@ -33,7 +34,7 @@ RUN useradd --uid 50000 --user-group --home-dir /opt/airflow --no-create-home --
 COPY . /opt/retraining/src/
 RUN cd /opt/retraining/src \
     && uv pip install --system --compile-bytecode --no-deps . \
-    && cp -r include/models /opt/retraining/ \
+    && cp -r include/models requirements.txt /opt/retraining/ \
     && for folder in config dags plugins; do [ ! -d $folder ] || cp -r $folder /opt/airflow/; done \
     && cp deploy/init deploy/healthy /usr/local/bin/ \
     && rm -rf /opt/retraining/src
