@@ -17,6 +17,7 @@ from rich.table import Table
 
 from retraining.ledger import Ledger
 from retraining.records import short
+from retraining.spec import find_models
 from retraining.windows import parse_time
 from retraining_airflow.demo.stack import ROOT, Stack
 from retraining_airflow.names import MONITOR, RETRAIN, SCORE, dag_id
@@ -50,7 +51,7 @@ class Event:
 def copy_models(target: Path) -> None:
     """Copy the shipped models with their schedules off, so that nothing but the story happens."""
     shutil.copytree(ROOT / "include" / "models", target, dirs_exist_ok=True)
-    for path in target.glob("*.yaml"):
+    for path in find_models(target).values():
         values = yaml.safe_load(path.read_text())
         for group in _FAMILIES:
             values.setdefault(group, {})["schedule"] = None
