@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from retraining.records import Approval, Override, from_dict
 from retraining.windows import to_utc
 
 
-class People:
+class People(ABC):
     """Approvals and overrides. A mixin: `Ledger` brings the connection, and adds overrides with their champion."""
 
     def add_approval(self, model: str, verdict_id: str, approved: bool, by: str, reason: str) -> None:
@@ -38,8 +39,10 @@ class People:
         found = [from_dict(Override, row.body) for row in self._all(query)]
         return {override.verdict_id: override for override in found}
 
+    @abstractmethod
     def _add(self, table: Table, **row: Any) -> bool:
-        raise NotImplementedError
+        """Insert a row; return whether it was not there yet."""
 
+    @abstractmethod
     def _all(self, query: Select[Any]) -> Sequence[Any]:
-        raise NotImplementedError
+        """Return the rows a query finds."""
