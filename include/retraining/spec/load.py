@@ -93,13 +93,17 @@ def find_models(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise SpecError(f"{folder}: there is no such folder of models. Set RETRAINING_MODELS to the folder of YAMLs.")
     found: dict[str, Path] = {}
-    for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
-        if path.stem.endswith(CASES_SUFFIX):
-            continue
+    for path in _model_files(folder):
         if path.stem in found:
             raise SpecError(f"{path}: {found[path.stem].name} has the same model name. Rename one of them.")
         found[path.stem] = path
     return found
+
+
+def _model_files(folder: Path) -> list[Path]:
+    """Return a folder's YAMLs, sorted, without the files of behavioural cases beside them; none without a folder."""
+    found = sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
+    return [path for path in found if not path.stem.endswith(CASES_SUFFIX)]
 
 
 def load(path: Path) -> FrozenSpec:
@@ -154,7 +158,7 @@ def _read_yaml(path: Path) -> tuple[str, Any]:
 
 
 def _nearby(path: Path) -> str:
-    known = [p.stem for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+    known = [p.stem for p in _model_files(path.parent)]
     close = difflib.get_close_matches(path.stem, known, n=1)
     return f" Did you mean {close[0]}?" if close else ""
 
