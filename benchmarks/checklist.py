@@ -92,6 +92,7 @@ def _prepare(home: Path) -> None:
     """Make the champion as of the end of the small days, and the challenger up to its evaluation."""
     from retraining import pipeline
     from retraining.admission import admit
+    from retraining.records import to_dict
     from retraining.settings import settings
     from retraining.workspace import Workspace
 
@@ -107,8 +108,6 @@ def _prepare(home: Path) -> None:
     admission = admitted(_SECOND)
     ingested = pipeline.validate_for_training(work, admission, pipeline.ingest_for_training(work, admission)).ingested
     trained = pipeline.train(work, admission, ingested)
-    from retraining.records import to_dict
-
     crossing = {
         "admission": to_dict(admission),
         "snapshots": pipeline.snapshot_ids(ingested),
@@ -118,7 +117,7 @@ def _prepare(home: Path) -> None:
 
 
 def _evaluate(home: Path) -> dict[str, Any]:
-    from retraining import artifacts, evaluate, pipeline
+    from retraining import artifacts, pipeline
     from retraining.records import Admission, Trained, from_dict
     from retraining.settings import settings
     from retraining.workspace import Workspace
@@ -136,7 +135,6 @@ def _evaluate(home: Path) -> dict[str, Any]:
         return found
 
     artifacts.StoredModel.predict = timed  # type: ignore[method-assign]  # to take out what scoring itself costs
-    assert evaluate is not None
     work = Workspace(settings())
     admission, trained = from_dict(Admission, crossing["admission"]), from_dict(Trained, crossing["trained"])
     ingested = pipeline.ingested_from(work, crossing["snapshots"])
