@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,19 +62,21 @@ def _as_of(day: float) -> dict[str, str]:
     return {"as_of": tiny.day(day).isoformat()}
 
 
-def _together(stack: Stack, *steps: tuple[str, str, dict[str, Any]]) -> None:
+def _together(
+    stack: Stack, *steps: tuple[str, str, dict[str, Any]], meanwhile: Callable[[], None] = lambda: time.sleep(0.7)
+) -> None:
     """Trigger runs of different models at once and wait until each has succeeded."""
     started = [(dag_id(f, m), stack.trigger(dag_id(f, m), conf)) for f, m, conf in steps]
     for name, run in started:
-        _wait(stack, name, run)
+        _wait(stack, name, run, meanwhile)
 
 
-def _wait(stack: Stack, name: str, run: str) -> None:
+def _wait(stack: Stack, name: str, run: str, meanwhile: Callable[[], None] = lambda: time.sleep(0.7)) -> None:
     end = time.monotonic() + TIMEOUT_S
     while (state := stack.run_state(name, run)) not in ("success", "failed"):
         assert time.monotonic() < end, f"{name} {run} hangs in {state}"
         stack.check()
-        time.sleep(0.7)
+        meanwhile()
     failed = [t["task_id"] for t in stack.tasks(name, run) if t["state"] == "failed"]
     assert state == "success", f"{name} {run} failed in {failed}; logs in {stack.home}"
 
@@ -97,6 +99,20 @@ def _states(stack: Stack, name: str, run: str) -> dict[str, str]:
     return {t["task_id"]: t["state"] for t in stack.tasks(name, run)}
 
 
+def _writes_at_once(stack: Stack, asset: str) -> Callable[[], None]:
+    """Return what writes to Airflow's database as a person does, without the patience of the stack's own client."""
+    number = stack._get("/api/v2/assets", name_pattern=asset)["assets"][0]["id"]
+    client = stack._http("")
+
+    def write() -> None:
+        for _ in range(10):
+            answer = client.post("/api/v2/assets/events", json={"asset_id": number, "extra": {}})
+            assert answer.status_code == 200, "a person's request and a task's have locked each other out of SQLite"
+        time.sleep(0.2)
+
+    return write
+
+
 @pytest.mark.timeout(1200)
 def test_the_loop_on_a_real_scheduler(stack: Stack, ledger: Ledger) -> None:
     """Promoted, quiet, asked, retrained by request, held in cooldown; and drift alone, with no labels at all."""
@@ -104,7 +120,8 @@ def test_the_loop_on_a_real_scheduler(stack: Stack, ledger: Ledger) -> None:
     assert len(errors) == 1
     assert all(text in errors[0] for text in ("broken.yaml", "gate.holdot", "unknown key", "Did you mean holdout?"))
 
-    _together(stack, ("retrain", LOOP, _as_of(37)), ("retrain", DRIFTING, _as_of(56)))
+    first_runs = ("retrain", LOOP, _as_of(37)), ("retrain", DRIFTING, _as_of(56))
+    _together(stack, *first_runs, meanwhile=_writes_at_once(stack, model_asset(DRIFTING)))
     for model in (LOOP, DRIFTING):
         assert [v.decision for v in ledger.verdicts(model)] == ["promote"]
         assert [c.sequence for c in ledger.champions(model)] == [1]

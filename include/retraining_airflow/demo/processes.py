@@ -119,8 +119,8 @@ class Servers:
         self._running.clear()
 
 
-def free_port(preferred: int) -> int:
-    """Return the preferred port, or another free one when it is taken."""
+def free_port(preferred: int = 0) -> int:
+    """Return the preferred port, or another free one when it is taken or none is preferred."""
     for port in (preferred, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -20,8 +20,10 @@ from retraining_airflow.demo.processes import Servers, free_port
 ROOT = Path(__file__).resolve().parents[3]
 _AIRFLOW_PORT, _MLFLOW_PORT = 8080, 5000
 _BUSY_S = 60.0
-"""SQLite lets one process write at a time: a request that meets another writer is answered 500 and has changed nothing,
-so it is sent again until this long after the first try."""
+"""SQLite lets one process write at a time. A request that meets another writer for 5 s is answered 500 before it has
+changed anything, so it is sent again until this long after the first try."""
+_REQUEST_TIMEOUT_S = 60.0
+"""Far above what Airflow waits for its database: the server, who knows what was done, must be the first to give up."""
 _START_TIMEOUT_S = 180.0
 """Importing everything on a busy two-core machine takes up to a minute."""
 
@@ -32,6 +34,8 @@ class Ports:
 
     airflow: int
     mlflow: int
+    execution: int
+    """Where tasks report to Airflow."""
 
     @property
     def moved(self) -> list[str]:
@@ -56,7 +60,7 @@ class Stack:
         """
         self.home, self.models = home, models
         self._passwords = {name: secrets.token_hex(16) for name in users or {}}
-        self.ports = Ports(free_port(_AIRFLOW_PORT), free_port(_MLFLOW_PORT))
+        self.ports = Ports(free_port(_AIRFLOW_PORT), free_port(_MLFLOW_PORT), free_port())
         self.airflow_url = f"http://127.0.0.1:{self.ports.airflow}"
         self.mlflow_url = f"http://127.0.0.1:{self.ports.mlflow}"
         self.environment = {**os.environ, **self._variables(warm, threads), **self._logins(users)}
@@ -83,9 +87,10 @@ class Stack:
         )
         self._servers.run("airflow-migrate", [python, "-m", "airflow", "db", "migrate"], _START_TIMEOUT_S)
         airflow = [python, "-m", "airflow"]
-        api = self._servers.start(
-            "airflow-api", [*airflow, "api-server", "--host", "127.0.0.1", "--port", str(self.ports.airflow)]
-        )
+        # Two processes, because one of them can lock itself out of SQLite: what records a person's request waits for
+        # the database on the very event loop that a task's request, holding the database, needs to end.
+        api = self._servers.start("airflow-api", [*airflow, *_api("core", self.ports.airflow)])
+        self._servers.start("airflow-execution", [*airflow, *_api("execution", self.ports.execution)])
         self._servers.start("airflow-scheduler", [*airflow, "scheduler"])
         self._servers.start("airflow-dag-processor", [*airflow, "dag-processor"])
         self._servers.wait_until(mlflow, lambda: _answers(f"{self.mlflow_url}/health"), _START_TIMEOUT_S)
@@ -173,14 +178,14 @@ class Stack:
     def _http(self, user: str) -> httpx.Client:
         if user not in self._clients:
             headers = {"Authorization": f"Bearer {self._token(user)}"}
-            self._clients[user] = httpx.Client(base_url=self.airflow_url, headers=headers, timeout=30)
+            self._clients[user] = httpx.Client(base_url=self.airflow_url, headers=headers, timeout=_REQUEST_TIMEOUT_S)
         return self._clients[user]
 
     def _token(self, user: str) -> str:
         url = f"{self.airflow_url}/auth/token"
         if not user:
-            return str(httpx.get(url, timeout=30).json()["access_token"])
-        given = httpx.post(url, json={"username": user, "password": self._passwords[user]}, timeout=30)
+            return str(httpx.get(url, timeout=_REQUEST_TIMEOUT_S).json()["access_token"])
+        given = httpx.post(url, json={"username": user, "password": self._passwords[user]}, timeout=_REQUEST_TIMEOUT_S)
         given.raise_for_status()
         return str(given.json()["access_token"])
 
@@ -228,16 +233,20 @@ class Stack:
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             "AIRFLOW__CORE__PARALLELISM": "4",
-            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{self.ports.airflow}/execution/",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{self.ports.execution}/execution/",
             "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{self.ports.airflow}",
             "AIRFLOW__API__SECRET_KEY": secrets.token_hex(32),
             "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
             "AIRFLOW__API__WORKERS": "1",
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}?timeout=30",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
             "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
         }
+
+
+def _api(apps: str, port: int) -> list[str]:
+    return ["api-server", "--apps", apps, "--host", "127.0.0.1", "--port", str(port)]
 
 
 def _is_busy(error: BaseException) -> bool:
