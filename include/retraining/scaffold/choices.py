@@ -58,9 +58,10 @@ class Roles:
 
 @dataclass(frozen=True)
 class Rule:
-    """One expectation, as a line of the YAML."""
+    """One expectation, as a line of the YAML; `warning` says why a person should look at it."""
 
     arguments: dict[str, Any]
+    warning: str = ""
 
 
 @dataclass(frozen=True)

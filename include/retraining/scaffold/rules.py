@@ -14,6 +14,13 @@ MOST_CHECKED = 100
 _FEW_VALUES = 20
 _MOSTLY = 0.99
 _SLACK = 0.5
+_CLOSE_TO_ZERO = 0.1
+"""Share of its range within which a column comes close to zero: one that never goes below it is probably an amount, a
+count or a duration, of which a negative value is an error."""
+_FEW_ROWS = 1_000
+"""Rows that have to be seen before "never" is said."""
+_FAR_OUT = 50
+"""Standard deviations from the mean: even long tails of amounts seldom reach so far, typing errors do."""
 
 
 def row_rules(table: Table, target: Target, roles: Roles) -> tuple[Rule, ...]:
@@ -54,9 +61,8 @@ def loose(low: float, high: float) -> tuple[float, float]:
 def _rules_of(column: Column) -> Iterator[Rule]:
     if column.n_null == 0:
         yield _rule("expect_column_values_to_not_be_null", column.name)
-    if column.kind == "number" and column.minimum is not None and column.maximum is not None:
-        low, high = loose(column.minimum, column.maximum)
-        yield _rule("expect_column_values_to_be_between", column.name, min_value=low, max_value=high, mostly=_MOSTLY)
+    if column.kind == "number":
+        yield from _range_of(column)
     if column.kind == "string" and 0 < len(column.counts) <= _FEW_VALUES:
         values = [value for value, _ in column.counts]
         yield _rule(
@@ -65,13 +71,35 @@ def _rules_of(column: Column) -> Iterator[Rule]:
 
 
 def _target_rules(column: Column, target: Target) -> Iterator[Rule]:
-    if target.task.value == "regression" and column.minimum is not None and column.maximum is not None:
-        low, high = loose(column.minimum, column.maximum)
-        yield _rule("expect_column_values_to_be_between", column.name, min_value=low, max_value=high, mostly=_MOSTLY)
+    if target.task.value == "regression":
+        yield from _range_of(column)
     elif column.kind != "boolean":
         yield _rule(
             "expect_column_values_to_be_in_set", column.name, value_set=list(target.classes), severity="warning"
         )
+
+
+def _range_of(column: Column) -> Iterator[Rule]:
+    if column.minimum is None or column.maximum is None:
+        return
+    low, high = loose(column.minimum, column.maximum)
+    near = 0 <= column.minimum <= _CLOSE_TO_ZERO * (column.maximum - column.minimum)
+    if near and column.n_there >= _FEW_ROWS:
+        low = 0
+    arguments = {"min_value": low, "max_value": high, "mostly": _MOSTLY}
+    yield Rule(
+        {"type": "expect_column_values_to_be_between", "column": column.name, **arguments}, warning=_far_out(column)
+    )
+
+
+def _far_out(column: Column) -> str:
+    """Say which value of a column looks like an error, so that a range learnt from it may be too wide."""
+    for value in (column.minimum, column.maximum):
+        far = abs(float(value or 0) - column.mean) / column.deviation if column.deviation else 0.0
+        if far > _FAR_OUT:
+            where = f"{far:.0f} standard deviations from its mean {column.mean:.3g}"
+            return f"{column.name} has a value of {value:g}, {where}. If that is an error, narrow the range."
+    return ""
 
 
 def _rule(kind: str, column: str, **arguments: Any) -> Rule:
