@@ -163,10 +163,10 @@ def _in_process(what: str, variables: dict[str, str], table: Path) -> Ended:
 def _measure_ours(home: Path) -> dict[str, Any]:
     import great_expectations  # noqa: F401 - imported before the clock starts, as in the other process
 
-    from retraining import ingest
+    from retraining.data import ingest, plan, snapshots
     from retraining.records import Window
     from retraining.settings import settings
-    from retraining.validate import validate
+    from retraining.validation.validate import validate
     from retraining.workspace import Workspace
 
     work = Workspace(settings())
@@ -174,10 +174,10 @@ def _measure_ours(home: Path) -> dict[str, Any]:
     stored = home / "store" / "chunks"
     for name, as_of in (("first", _AS_OF), ("moved", _AS_OF + timedelta(days=1))):
         before, started = _size(stored), time.perf_counter()
-        end = ingest.mature_end(frozen.spec.data, as_of)
+        end = plan.mature_end(frozen.spec.data, as_of)
         window = Window(end - timedelta(days=_WINDOW), end)
         reader = work.reader(frozen)
-        snapshot = ingest.snapshot(reader, ingest.read_window(reader, window, as_of), window, as_of, labels=True)
+        snapshot = snapshots.freeze(reader, ingest.read_window(reader, window, as_of), window, as_of, labels=True)
         validate(work.store, work.ledger, frozen, snapshot)
         day = sum(c.n_bytes for c in (snapshot.features[-1], snapshot.labels[-1]))
         seconds = time.perf_counter() - started

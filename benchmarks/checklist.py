@@ -90,8 +90,8 @@ def _write_model(models: Path) -> None:
 
 def _prepare(home: Path) -> None:
     """Make the champion as of the end of the small days, and the challenger up to its evaluation."""
-    from retraining import pipeline
-    from retraining.admission import admit
+    from retraining.pipeline import retrain
+    from retraining.pipeline.admission import admit
     from retraining.records import to_dict
     from retraining.settings import settings
     from retraining.workspace import Workspace
@@ -102,29 +102,30 @@ def _prepare(home: Path) -> None:
     def admitted(as_of: datetime) -> Any:
         return admit(work, frozen, as_of=as_of, fallback=as_of, trigger="person", reason="", dry_run=False)
 
-    first = pipeline.retrain(work, admitted(_START + timedelta(days=_DAYS_BEFORE + 1)))
+    first = retrain.run(work, admitted(_START + timedelta(days=_DAYS_BEFORE + 1)))
     if first.deployment is None or first.deployment.outcome != "deployed":
         raise RuntimeError(first.text)
     admission = admitted(_SECOND)
-    ingested = pipeline.validate_for_training(work, admission, pipeline.ingest_for_training(work, admission)).ingested
-    trained = pipeline.train(work, admission, ingested)
+    ingested = retrain.validate(work, admission, retrain.ingest(work, admission)).ingested
+    trained = retrain.train(work, admission, ingested)
     crossing = {
         "admission": to_dict(admission),
-        "snapshots": pipeline.snapshot_ids(ingested),
+        "snapshots": retrain.snapshot_ids(ingested),
         "trained": to_dict(trained),
     }
     (home / "crossing.json").write_text(json.dumps(crossing))
 
 
 def _evaluate(home: Path) -> dict[str, Any]:
-    from retraining import artifacts, pipeline
+    from retraining.artifacts import stored
+    from retraining.pipeline import retrain
     from retraining.records import Admission, Trained, from_dict
     from retraining.settings import settings
     from retraining.workspace import Workspace
 
     crossing = json.loads((home / "crossing.json").read_text())
     scoring = 0.0
-    predict = artifacts.StoredModel.predict
+    predict = stored.StoredModel.predict
 
     def timed(self: Any, table: Any, where: str) -> Any:
         nonlocal scoring
@@ -134,13 +135,13 @@ def _evaluate(home: Path) -> dict[str, Any]:
             scoring += time.perf_counter() - begun
         return found
 
-    artifacts.StoredModel.predict = timed  # type: ignore[method-assign]  # to take out what scoring itself costs
+    stored.StoredModel.predict = timed  # type: ignore[method-assign]  # to take out what scoring itself costs
     work = Workspace(settings())
     admission, trained = from_dict(Admission, crossing["admission"]), from_dict(Trained, crossing["trained"])
-    ingested = pipeline.ingested_from(work, crossing["snapshots"])
+    ingested = retrain.ingested_from(work, crossing["snapshots"])
     begun = time.perf_counter()
-    evaluation = pipeline.evaluate(work, admission, ingested, trained)
-    verdict = pipeline.gate(work, admission, evaluation)
+    evaluation = retrain.evaluate(work, admission, ingested, trained)
+    verdict = retrain.gate(work, admission, evaluation)
     return {
         "seconds": time.perf_counter() - begun,
         "scoring": scoring,

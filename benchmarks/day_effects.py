@@ -25,8 +25,8 @@ from scipy import stats
 from benchmarks.figures import Report
 from benchmarks.flights import WEEK, Flights, read
 from benchmarks.processes import quiet
-from retraining.metrics import Array
 from retraining.records import Window
+from retraining.stats.metrics import Array
 
 N_DAYS, N_PARTS = 7, 4
 """Days of a week and 6-hour blocks of a day."""

@@ -12,13 +12,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.processes import ROOT
-from retraining.artifacts import predict
-from retraining.features import FeaturePlan, matrix, plan_features
-from retraining.metrics import Array
+from retraining.artifacts.features import FeaturePlan, matrix, plan_features
+from retraining.artifacts.stored import predict
+from retraining.data.rows import locate
 from retraining.records import Window
-from retraining.rows import locate
 from retraining.sources import Places, open_source
 from retraining.spec import FrozenSpec, load
+from retraining.stats.metrics import Array
 from retraining.train import Labelled, fit
 
 YEAR = Window(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 12, 31, tzinfo=UTC))

@@ -18,15 +18,15 @@ from scipy import stats
 from benchmarks.day_effects import ABSOLUTE, BINARY, N_PARTS, Simulator, Week
 from benchmarks.figures import Figure, Report
 from benchmarks.processes import ROOT
-from retraining.blocks import block_days, block_index, block_length
-from retraining.comparison import figures_of
+from retraining.evaluation.comparison import figures_of
+from retraining.evaluation.holdout import Judged
 from retraining.gate import Policy, decide
-from retraining.holdout import Judged
-from retraining.metrics import find_metric
 from retraining.records import digest_of
 from retraining.spec import FrozenSpec, load
+from retraining.stats.blocks import block_days, block_index, block_length
+from retraining.stats.metrics import find_metric
 from retraining.train import Labelled
-from tests.support.records import evaluation
+from samples.records import evaluation
 
 N_RUNS = 5_000
 _LOOKS = 5

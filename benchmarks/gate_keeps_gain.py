@@ -17,16 +17,18 @@ import numpy as np
 
 from benchmarks.figures import Figure, Report
 from benchmarks.flights import FIRST, WEEK, Flights, read
-from retraining.blocks import block_days, block_index, block_length
-from retraining.comparison import figures_of
+from retraining.data.plan import plan_windows
+from retraining.evaluation.comparison import figures_of
+from retraining.evaluation.holdout import Judged
 from retraining.gate import Policy, decide
-from retraining.holdout import Judged
-from retraining.ingest import plan_windows
-from retraining.metrics import find_metric, value
 from retraining.records import Evaluation, Window
-from retraining.release import N_REFERENCE_ROWS, flips, spread
+from retraining.stats.blocks import block_days, block_index, block_length
+from retraining.stats.metrics import find_metric, value
 from retraining.train import Labelled
-from tests.support.records import evaluation
+from retraining.train.flips import flips
+from retraining.train.reference import N_REFERENCE_ROWS
+from retraining.train.rows import spread
+from samples.records import evaluation
 
 _MONDAY = timedelta(days=1, hours=4)
 """From the end of mature labels to the run: a label delay of a day, and the hour of the schedule."""

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from benchmarks.figures import Figure, Report, times
 from benchmarks.processes import environment
-from retraining import pipeline
-from retraining.admission import admit
+from retraining.pipeline import retrain
+from retraining.pipeline.admission import admit
 from retraining.records import Ingested
 from retraining.settings import settings
 from retraining.workspace import Workspace
@@ -56,7 +56,7 @@ def _ingest(work: Workspace, as_of: datetime, chunk_folder: Path) -> _Pass:
         work, work.spec(MODEL), as_of=as_of, fallback=as_of, trigger="person", reason="measured", dry_run=False
     )
     before, started = _size(chunk_folder), time.perf_counter()
-    ingested = pipeline.ingest_for_training(work, admission)
+    ingested = retrain.ingest(work, admission)
     return _Pass(ingested, time.perf_counter() - started, _size(chunk_folder) - before)
 
 

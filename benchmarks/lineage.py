@@ -9,11 +9,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from benchmarks.figures import Figure, Report, times
-from retraining import ingest, lineage
-from retraining.history import versions_of
+from retraining.audit import lineage
+from retraining.audit.history import versions_of
+from retraining.data import snapshots
 from retraining.records import Snapshot, Window, to_dict
 from retraining.workspace import Workspace
-from tests.support.tiny import NAME, day, retrain, tiny
+from samples.tiny import NAME, day, retrain, tiny
 
 _SNAPSHOTS, _VERDICTS, _LOOKUPS = 10_000, 2_500, 20
 _TARGET = "0.2 s"
@@ -32,7 +33,7 @@ def measure(folder: Path, report: Report) -> Iterator[Figure]:
         "the versions of a model": lambda: versions_of(work.ledger, work.store, NAME),
     }
     few = {name: _seconds(ask) for name, ask in questions.items()}
-    _fill(work, ingest.read_manifest(work.store, release.snapshot_id))
+    _fill(work, snapshots.read_manifest(work.store, release.snapshot_id))
     for number in range(_VERDICTS):
         moved = Window(day(1000 + number), day(1007 + number))
         evaluation = replace(verdict.evaluation, window=moved, as_of=moved.end)
@@ -53,5 +54,5 @@ def _seconds(ask: Callable[[], object]) -> float:
 def _fill(work: Workspace, manifest: Snapshot) -> None:
     for number in range(_SNAPSHOTS):
         window = Window(manifest.window.start + timedelta(hours=number), manifest.window.end + timedelta(hours=number))
-        identity = ingest.snapshot_id((*manifest.features, *manifest.labels), manifest.columns, window)
+        identity = snapshots.snapshot_id((*manifest.features, *manifest.labels), manifest.columns, window)
         work.store.write_json_once(f"snapshots/{identity}.json", to_dict(replace(manifest, id=identity, window=window)))

@@ -21,9 +21,9 @@ def measure(folder: Path, report: Report) -> Iterator[Figure]:
     import numpy as np
     import pandas as pd
 
-    from retraining.artifacts import ALLOWED_TYPES
-    from retraining.features import FeaturePlan, make_model
-    from retraining.registry import Registry
+    from retraining.artifacts.features import FeaturePlan, make_model
+    from retraining.artifacts.registry import Registry
+    from retraining.artifacts.stored import ALLOWED_TYPES
 
     random = np.random.default_rng(0)
     frame = pd.DataFrame(

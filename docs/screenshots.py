@@ -16,10 +16,10 @@ import yaml
 from PIL import Image
 
 from docs.generate import ROOT
+from retraining.pages.verdicts.page import live
 from retraining.settings import Settings
-from retraining.verdicts.page import live
 from retraining.workspace import Workspace
-from tests.support.tiny import merged, retrain
+from samples.tiny import merged, retrain
 from tests.ui.browser import height_of, photographed
 
 IMAGES = ROOT / "docs" / "images"

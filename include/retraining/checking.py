@@ -40,7 +40,7 @@ def shortest_interval(schedule: str) -> timedelta:
 
 
 def _checks(frozen: FrozenSpec) -> Iterator[Callable[[], object]]:
-    from retraining.metrics import find_metric
+    from retraining.stats.metrics import find_metric
     from retraining.train.requirements import require_candidate
     from retraining.validation.expectations import require_row_check
     from retraining.validation.windows import require_window_check
@@ -68,7 +68,7 @@ def _checks(frozen: FrozenSpec) -> Iterator[Callable[[], object]]:
 
 def _decidable(frozen: FrozenSpec) -> None:
     """Refuse a schedule so dense that the rows newer than the champion can never fill enough blocks."""
-    from retraining.blocks import block_length
+    from retraining.stats.blocks import block_length
 
     schedule, gate = frozen.spec.retrain.schedule, frozen.spec.gate
     if schedule is None:

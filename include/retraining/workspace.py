@@ -6,8 +6,8 @@ import json
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from retraining.data.ingest import Reader
 from retraining.errors import Damaged, RequestError
-from retraining.ingest import Reader
 from retraining.ledger import Ledger
 from retraining.records import digest_of
 from retraining.settings import Settings
@@ -16,7 +16,7 @@ from retraining.spec import FrozenSpec, find_models, freeze, load, spec_key, tha
 from retraining.store import Store
 
 if TYPE_CHECKING:
-    from retraining.registry import Registry
+    from retraining.artifacts.registry import Registry
 
 
 class Workspace:
@@ -38,7 +38,7 @@ class Workspace:
     @cached_property
     def registry(self) -> Registry:
         """MLflow; imported only by the stages that need it, because that takes seconds."""
-        from retraining.registry import Registry
+        from retraining.artifacts.registry import Registry
 
         return Registry(self.settings)
 

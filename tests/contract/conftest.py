@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
-from retraining import pipeline, score
-from retraining.admission import admit
+from retraining.pipeline import monitor
+from retraining.pipeline import retrain as stages
+from retraining.pipeline.admission import admit
+from retraining.predictions import batch
 from retraining.workspace import Workspace
+from samples.tiny import NAME, day, tiny
 from tests.support.lived import copy_of, live
-from tests.support.tiny import NAME, day, tiny
 
 AS_OF, SCORED = day(40), day(41)
 
@@ -23,21 +25,21 @@ STAGES: dict[str, Stage] = {
     "admit": lambda w, _: admit(
         w, w.spec(NAME), as_of=AS_OF, fallback=AS_OF, trigger="person", reason="", dry_run=False
     ),
-    "ingest": lambda w, r: pipeline.ingest_for_training(w, r["admit"]),
-    "validate": lambda w, r: pipeline.validate_for_training(w, r["admit"], r["ingest"]),
-    "try": lambda w, r: [pipeline.try_candidate(w, r["admit"], r["validate"].ingested, 0)],
-    "train": lambda w, r: pipeline.choose(w, r["admit"], r["validate"].ingested, r["try"]),
-    "evaluate": lambda w, r: pipeline.evaluate(w, r["admit"], r["validate"].ingested, r["train"]),
-    "gate": lambda w, r: pipeline.gate(w, r["admit"], r["evaluate"]),
-    "release": lambda w, r: pipeline.release(w, r["admit"], r["validate"].ingested, r["train"], r["gate"]),
-    "deploy": lambda w, r: pipeline.deploy(w, r["gate"], r["release"].id, by="gate"),
-    "pin": lambda w, _: score.pin_champion(w, NAME),
-    "predict": lambda w, r: score.predict(
-        w, w.spec(NAME), r["pin"], score.windows_to_score(w, w.spec(NAME), r["pin"], SCORED) or _windows(r), SCORED
+    "ingest": lambda w, r: stages.ingest(w, r["admit"]),
+    "validate": lambda w, r: stages.validate(w, r["admit"], r["ingest"]),
+    "try": lambda w, r: [stages.try_candidate(w, r["admit"], r["validate"].ingested, 0)],
+    "train": lambda w, r: stages.choose(w, r["admit"], r["validate"].ingested, r["try"]),
+    "evaluate": lambda w, r: stages.evaluate(w, r["admit"], r["validate"].ingested, r["train"]),
+    "gate": lambda w, r: stages.gate(w, r["admit"], r["evaluate"]),
+    "release": lambda w, r: stages.release(w, r["admit"], r["validate"].ingested, r["train"], r["gate"]),
+    "deploy": lambda w, r: stages.deploy(w, r["gate"], r["release"].id, by="gate"),
+    "pin": lambda w, _: batch.pin_champion(w, NAME),
+    "predict": lambda w, r: batch.predict(
+        w, w.spec(NAME), r["pin"], batch.windows_to_score(w, w.spec(NAME), r["pin"], SCORED) or _windows(r), SCORED
     ),
-    "publish": lambda w, r: score.publish(w, r["predict"]),
-    "measure": lambda w, _: pipeline.measure(w, w.spec(NAME), SCORED),
-    "decide": lambda w, r: pipeline.decide(w, w.spec(NAME), r["measure"]),
+    "publish": lambda w, r: batch.publish(w, r["predict"]),
+    "measure": lambda w, _: monitor.measure(w, w.spec(NAME), SCORED),
+    "decide": lambda w, r: monitor.decide(w, w.spec(NAME), r["measure"]),
 }
 """Every stage in order, with the outputs of those before it. A new stage gets the whole contract by being listed."""
 

@@ -17,7 +17,9 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy import text as sql_text
 
-from retraining import artifacts, ingest
+from retraining.artifacts import stored
+from retraining.audit.reproduce import reproduce
+from retraining.data import snapshots
 from retraining.errors import (
     Damaged,
     NotEnoughData,
@@ -28,9 +30,9 @@ from retraining.errors import (
     Unavailable,
     ValidationFailed,
 )
-from retraining.reproduce import reproduce
 from retraining.validation import quarantine
 from retraining.workspace import Workspace
+from samples.tiny import NAME, day, rows
 from tests.support import faults
 from tests.support.faults import (
     FIRST,
@@ -47,7 +49,6 @@ from tests.support.faults import (
     text,
 )
 from tests.support.postgres import cluster
-from tests.support.tiny import NAME, day, rows
 
 N_ROWS = 3 * 40
 
@@ -231,8 +232,8 @@ def nothing(bed: Bed) -> None:
     """The fault is in what is done."""
 
 
-def card(bed: Bed) -> artifacts.ModelCard:
-    return artifacts.read_card(bed.workspace.store, bed.workspace.ledger.champions(NAME)[-1].release_id)
+def card(bed: Bed) -> stored.ModelCard:
+    return stored.read_card(bed.workspace.store, bed.workspace.ledger.champions(NAME)[-1].release_id)
 
 
 def manifest(change: Callable[[str], str]) -> Fault:
@@ -249,7 +250,7 @@ def chunk(change: Callable[[Path], object]) -> Fault:
     """Do something to the newest rows the champion was made of."""
 
     def fault(bed: Bed) -> None:
-        name = ingest.read_manifest(bed.workspace.store, card(bed).snapshot_id).features[-1].id
+        name = snapshots.read_manifest(bed.workspace.store, card(bed).snapshot_id).features[-1].id
         change(bed.store / "chunks" / name[:2] / f"{name}.parquet")
 
     return fault
@@ -265,7 +266,7 @@ def reproduced(bed: Bed) -> Any:
 
 
 def killed(bed: Bed) -> None:
-    bed.kill("after", "retraining.chunks:write")
+    bed.kill("after", "retraining.data.chunks:write")
 
 
 def dropped(bed: Bed) -> None:

@@ -10,11 +10,11 @@ from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.core_api.security import get_user
 from fastapi.testclient import TestClient
 
-from retraining import pipeline
-from retraining.admission import admit
+from retraining.pipeline import retrain as stages
+from retraining.pipeline.admission import admit
 from retraining_airflow.ui.app import make_app
-from tests.support.records import champion, evaluation, verdict
-from tests.support.tiny import NAME, day, environ, rows, rows_of, tiny
+from samples.records import champion, evaluation, verdict
+from samples.tiny import NAME, day, environ, rows, rows_of, tiny
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -41,7 +41,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     workspace.ledger.move_champion(champion(verdict_id=judged.id))
     frozen = workspace.spec(NAME)
     admission = admit(workspace, frozen, as_of=day(40), fallback=day(40), trigger="person", reason="", dry_run=False)
-    pipeline.validate_for_training(workspace, admission, pipeline.ingest_for_training(workspace, admission))
+    stages.validate(workspace, admission, stages.ingest(workspace, admission))
     return environ(workspace.settings)
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from samples.tiny import write_model
 from tests.support.parse import Parsed, parse, parse_at_task_start
-from tests.support.tiny import write_model
 
 FAMILIES = ("monitor", "retrain", "score")
 SHARED = {"approve", "housekeeping", "override", "rollback"}

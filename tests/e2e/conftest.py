@@ -10,17 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from retraining import artifacts, pipeline
-from retraining.admission import admit
+from retraining.artifacts import stored
+from retraining.pipeline import retrain as stages
+from retraining.pipeline.admission import admit
 from retraining.records import Release, Served, Verdict
 from retraining.store import Store
 from retraining.workspace import Workspace
-from tests.support.tiny import N_DAYS, NAME, day, retrain, rows, rows_of, settings_in, tiny, write_csv
+from samples.tiny import N_DAYS, NAME, day, retrain, rows, rows_of, settings_in, tiny, write_csv
 
 FIRST, SECOND = day(40), day(48)
 """As-of times of the first champion (cut-off: day 39) and of a second retraining (holdout: days 40 to 46)."""
 
-_PREFLIGHTS = ("retraining.deploy.preflight", "retraining.release.preflight")
+_PREFLIGHTS = ("retraining.rollout.champion.preflight", "retraining.rollout.release.preflight")
 
 States = Callable[[str, Path], Workspace]
 
@@ -36,8 +37,8 @@ class Released:
 
 def _quick(store: Store, release_id: str) -> Served:
     """Check what preflight checks, in this process and without measuring: a fresh one takes seconds."""
-    files = artifacts.read_files(store, release_id)
-    difference = artifacts.compare_with_expected(artifacts.from_files(release_id, files), files)
+    files = stored.read_files(store, release_id)
+    difference = stored.compare_with_expected(stored.from_files(release_id, files), files)
     return Served(load_s=0.1, latency_ms=5.0, memory_mb=300.0, size_mb=0.1, difference=difference)
 
 
@@ -66,7 +67,7 @@ def states(tmp_path_factory: pytest.TempPathFactory) -> States:
             patch.setattr(place, _quick)
         verdict, release = judge_and_release(workspace)
         keep("released", workspace)
-        assert pipeline.deploy(workspace, verdict, release.id, by="gate").outcome == "deployed"
+        assert stages.deploy(workspace, verdict, release.id, by="gate").outcome == "deployed"
         keep("two champions", workspace)
 
     def restore(name: str, own: Path) -> Workspace:
@@ -84,11 +85,11 @@ def judge_and_release(workspace: Workspace) -> tuple[Verdict, Release]:
     """Run a retraining as of `SECOND` up to its release."""
     frozen = workspace.spec(NAME)
     admission = admit(workspace, frozen, as_of=SECOND, fallback=SECOND, trigger="person", reason="", dry_run=False)
-    ingested = pipeline.ingest_for_training(workspace, admission)
-    ingested = pipeline.validate_for_training(workspace, admission, ingested).ingested
-    trained = pipeline.train(workspace, admission, ingested)
-    verdict = pipeline.gate(workspace, admission, pipeline.evaluate(workspace, admission, ingested, trained))
-    return verdict, pipeline.release(workspace, admission, ingested, trained, verdict)
+    ingested = stages.ingest(workspace, admission)
+    ingested = stages.validate(workspace, admission, ingested).ingested
+    trained = stages.train(workspace, admission, ingested)
+    verdict = stages.gate(workspace, admission, stages.evaluate(workspace, admission, ingested, trained))
+    return verdict, stages.release(workspace, admission, ingested, trained, verdict)
 
 
 def misled(workspace: Workspace) -> Workspace:

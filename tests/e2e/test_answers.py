@@ -10,7 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retraining.approval import (
+from retraining.audit.history import events_of
+from retraining.errors import RequestError
+from retraining.records import Item
+from retraining.rollout.approval import (
     TIMEOUT,
     act_on_answer,
     has_warning,
@@ -18,14 +21,11 @@ from retraining.approval import (
     question,
     record_answer,
 )
-from retraining.errors import RequestError
-from retraining.history import events_of
-from retraining.records import Item
 from retraining.spec import Spec
 from retraining.workspace import Workspace
+from samples.records import verdict as a_verdict
+from samples.tiny import NAME, SPEC, day, merged, retrain, tiny
 from tests.e2e.conftest import FIRST, SECOND, Released
-from tests.support.records import verdict as a_verdict
-from tests.support.tiny import NAME, SPEC, day, merged, retrain, tiny
 
 ANN: dict[str, Any] = {"approved": True, "by": "Ann", "user_id": "ann", "reason": "fine"}
 

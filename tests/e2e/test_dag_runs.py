@@ -15,9 +15,9 @@ from airflow.sdk.exceptions import AirflowFailException
 from retraining.records import Trained
 from retraining.workspace import Workspace
 from retraining_airflow.boundary import named_user
+from samples.tiny import NAME, day, environ, merged, retrain
 from tests.e2e.conftest import FIRST, SECOND, misled
 from tests.support.parse import FOLDER, file_of
-from tests.support.tiny import NAME, day, environ, merged, retrain
 
 States = dict[str, str]
 Run = Callable[..., tuple[str, States, dict[str, int]]]

@@ -18,12 +18,12 @@ import yaml
 from sklearn.linear_model import LogisticRegression
 
 from retraining.errors import SpecError, TrainingFailed
-from retraining.pipeline import RunResult
+from retraining.pipeline.retrain import RunResult
 from retraining.records import Served, Validation, Verdict
 from retraining.settings import Settings
 from retraining.workspace import Workspace
+from samples.tiny import N_DAYS, NAME, day, merged, retrain, rows, rows_of, tiny, write_csv
 from tests.e2e.conftest import FIRST, SECOND, forget_readings
-from tests.support.tiny import N_DAYS, NAME, day, merged, retrain, rows, rows_of, tiny, write_csv
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_preflight")]
 
@@ -126,7 +126,7 @@ def test_without_a_lock_file_the_environment_is_not_known(champion: Workspace) -
 
 def test_rows_that_were_not_validated_block(champion: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "retraining.pipeline.validate_for_training",
+        "retraining.pipeline.retrain.validate",
         lambda _w, _a, ingested: _Unchecked(ingested),
     )
     found = verdict_of(champion, retrain(champion, SECOND))
@@ -153,7 +153,7 @@ def test_a_release_over_its_budget_is_refused_and_the_run_is_green(
     champion: Workspace, monkeypatch: pytest.MonkeyPatch, item: str, served: dict[str, float], changes: dict[str, Any]
 ) -> None:
     measured = {"load_s": 0.1, "latency_ms": 5.0, "memory_mb": 300.0, "size_mb": 0.1, "difference": 0.0, **served}
-    monkeypatch.setattr("retraining.release.preflight", lambda *_: Served(**measured))
+    monkeypatch.setattr("retraining.rollout.release.preflight", lambda *_: Served(**measured))
     workspace = edit(champion, changes)
     result = retrain(workspace, SECOND)
     found = verdict_of(workspace, result)
@@ -165,7 +165,9 @@ def test_a_release_over_its_budget_is_refused_and_the_run_is_green(
 
 
 def test_a_refit_that_flips_too_much_is_refused(champion: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("retraining.release.flips", lambda _task, before, _after: np.ones(len(before), dtype=bool))
+    monkeypatch.setattr(
+        "retraining.rollout.release.flips", lambda _task, before, _after: np.ones(len(before), dtype=bool)
+    )
     result = retrain(champion, SECOND)
     verdict_of(champion, result)
     assert result.deployment is not None and "refitting flips 100.0%" in result.deployment.detail

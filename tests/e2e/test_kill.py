@@ -12,9 +12,9 @@ import pytest
 from mlflow import MlflowClient
 
 from retraining.workspace import Workspace
+from samples.tiny import NAME, environ
 from tests.e2e.conftest import FIRST
 from tests.support.parse import ROOT
-from tests.support.tiny import NAME, environ
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -32,12 +32,12 @@ INSIDE = {
     "train, a run is open": ("before", "retraining.train.candidates:best_setting"),
     "train, predictions kept and not yet known": ("after", "retraining.train.candidates:_keep"),
     "choose, every candidate is tried": ("before", "retraining.train.choose:_fit_chosen"),
-    "release, the model is not logged": ("before", "retraining.registry:Registry.log_model"),
+    "release, the model is not logged": ("before", "retraining.artifacts.registry:Registry.log_model"),
     "release, not bound to its verdict": ("before", "retraining.ledger.ledger:Ledger.add_release"),
-    "deploy, after preflight": ("after", "retraining.deploy:preflight"),
-    "deploy, registered and not in the ledger": ("after", "retraining.deploy:_register"),
+    "deploy, after preflight": ("after", "retraining.rollout.champion:preflight"),
+    "deploy, registered and not in the ledger": ("after", "retraining.rollout.champion:_register"),
     "deploy, in the ledger and without alias": ("after", "retraining.ledger.ledger:Ledger.move_champion"),
-    "deploy, alias set and not noted": ("after", "retraining.registry:Registry.set_alias"),
+    "deploy, alias set and not noted": ("after", "retraining.artifacts.registry:Registry.set_alias"),
 }
 
 

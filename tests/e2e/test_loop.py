@@ -169,7 +169,7 @@ def test_the_loop_on_a_real_scheduler(stack: Stack, ledger: Ledger) -> None:
 
 
 def test_the_registry_follows_the_ledger(stack: Stack, ledger: Ledger) -> None:
-    from retraining.registry import Registry
+    from retraining.artifacts.registry import Registry
 
     champion = ledger.champion(LOOP)
     assert champion is not None

@@ -11,17 +11,17 @@ import pytest
 from mlflow import MlflowClient
 from typer.testing import CliRunner
 
-from retraining import pipeline
+from retraining.audit.history import events_of, versions_of
 from retraining.cli.app import app
-from retraining.deploy import rollback
 from retraining.errors import DeployRefused, RequestError
-from retraining.history import events_of, versions_of
-from retraining.override import override
+from retraining.pages.verdicts import card, page
+from retraining.pipeline import retrain as stages
 from retraining.records import Deployment, Verdict
-from retraining.verdicts import card, page
+from retraining.rollout.override import override
+from retraining.rollout.rollback import rollback
 from retraining.workspace import Workspace
+from samples.tiny import NAME, day, environ, retrain
 from tests.e2e.conftest import SECOND, Released, misled
-from tests.support.tiny import NAME, day, environ, retrain
 
 pytestmark = pytest.mark.slow
 
@@ -109,7 +109,7 @@ def test_an_override_does_not_skip_the_preflight(
     def fails(*_: object) -> float:
         raise DeployRefused("its outputs differ")
 
-    monkeypatch.setattr("retraining.deploy.preflight", fails)
+    monkeypatch.setattr("retraining.rollout.champion.preflight", fails)
     with pytest.raises(DeployRefused, match="its outputs differ"):
         override(workspace, verdict.id, **WHO)
     assert live(workspace) == [1] and workspace.ledger.overrides(NAME) == {}
@@ -158,7 +158,7 @@ def test_a_release_that_was_refused_can_be_overridden_and_a_persons_no_cannot(
 ) -> None:
     workspace, verdict = released.workspace, released.verdict
     workspace.ledger.add_outcome(verdict.id, Deployment(NAME, "refused", None, None, "12 % of predictions flip"))
-    assert pipeline.deploy(workspace, verdict, released.release.id, by="gate").outcome == "refused"
+    assert stages.deploy(workspace, verdict, released.release.id, by="gate").outcome == "refused"
     made = override(workspace, verdict.id, **WHO)
     assert (made.kind, live(workspace)) == ("override", [1, 2])
 
@@ -193,7 +193,7 @@ def test_of_an_override_and_another_run_one_wins(
         Workspace(workspace.settings).ledger.move_champion(replace(first, sequence=2))
         return 0.0
 
-    monkeypatch.setattr("retraining.deploy.preflight", overtaken)
+    monkeypatch.setattr("retraining.rollout.champion.preflight", overtaken)
     with pytest.raises(DeployRefused, match="another run moved the champion meanwhile"):
         override(workspace, verdict.id, **WHO)
     assert workspace.ledger.overrides(NAME) == {} and live(workspace) == [1, 2]

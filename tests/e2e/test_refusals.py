@@ -15,9 +15,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from retraining import pipeline
-from retraining.admission import admit
-from retraining.deploy import adopt_alias, deploy, restore_alias, rollback
+from retraining.care.reconcile import reconcile
 from retraining.errors import (
     Damaged,
     DeployRefused,
@@ -29,13 +27,18 @@ from retraining.errors import (
     ValidationFailed,
 )
 from retraining.gate import verdict_id
-from retraining.operations import reconcile
+from retraining.pipeline import retrain as stages
+from retraining.pipeline import score
+from retraining.pipeline.admission import admit
 from retraining.records import Champion, Release, Verdict
+from retraining.rollout.alias import restore_alias
+from retraining.rollout.champion import deploy
+from retraining.rollout.rollback import adopt_alias, rollback
 from retraining.store import sha256
 from retraining.workspace import Workspace
+from samples.tiny import N_DAYS, NAME, day, environ, retrain, rows, tiny, write_csv
 from tests.e2e.conftest import FIRST, SECOND, Released, misled
 from tests.support.parse import ROOT
-from tests.support.tiny import N_DAYS, NAME, day, environ, retrain, rows, tiny, write_csv
 
 BY = "person"
 NOBODY = "http://127.0.0.1:9"
@@ -175,7 +178,7 @@ def test_deploy_refuses_a_verdict_that_was_altered_in_the_ledger(
     released: Released, path: str, value: Any, name: str
 ) -> None:
     alter(released.workspace, "verdicts", released.verdict.id, {path: value})
-    found = pipeline.verdict_of(released.workspace, released.verdict.id)
+    found = stages.verdict_of(released.workspace, released.verdict.id)
     words = f"is not what the gate recorded: {name}. The champion stays. Was the ledger changed by hand"
     refuses(released, found, released.release.id, words)
 
@@ -288,7 +291,7 @@ def test_scoring_refuses_a_champion_that_was_tampered_with(champion: Workspace) 
     file = release_folder(champion, first.release_id) / "meta.json"
     file.write_text(file.read_text().replace('"seed": 0', '"seed": 1'))
     with pytest.raises(Damaged, match=r"meta.json was altered or truncated .* Restore it from a backup"):
-        pipeline.score(champion, champion.spec(NAME), day(42))
+        score.run(champion, champion.spec(NAME), day(42))
 
 
 # --- the registry -------------------------------------------------------------------------------------------------
@@ -345,7 +348,7 @@ def test_adopt_refuses_a_version_that_no_verdict_stands_behind(two_champions: Wo
 def test_a_version_deleted_in_mlflow_does_no_harm(two_champions: Workspace, quick_preflight: None) -> None:
     for version in ("1", "2"):
         client_of(two_champions).delete_model_version(NAME, version)
-    assert [s.n_rows for s in pipeline.score(two_champions, two_champions.spec(NAME), day(50))] == [40, 40, 40]
+    assert [s.n_rows for s in score.run(two_champions, two_champions.spec(NAME), day(50))] == [40, 40, 40]
     text = reconcile(two_champions, NAME, SECOND)
     assert "version 2, the ledger's champion, was deleted in MLflow" in text
     assert "the next promotion sets the alias again" in text
@@ -434,11 +437,11 @@ def test_the_insert_decides_when_both_runs_saw_the_same_champion(released: Relea
     workspace, (verdict, release) = released.workspace, another(released)
 
     def overtaken(store: Any, release_id: str) -> float:
-        monkeypatch.setattr("retraining.deploy.preflight", lambda *_: 0.0)
+        monkeypatch.setattr("retraining.rollout.champion.preflight", lambda *_: 0.0)
         deploy(Workspace(workspace.settings), verdict, release.id, wait_for_approval=False, by=BY)
         return 0.0
 
-    monkeypatch.setattr("retraining.deploy.preflight", overtaken)
+    monkeypatch.setattr("retraining.rollout.champion.preflight", overtaken)
     lost = deploy(workspace, released.verdict, released.release.id, wait_for_approval=False, by=BY)
     assert lost.outcome == "superseded"
     assert live(workspace) == ([1, 2], workspace.ledger.champions(NAME)[-1].version)
@@ -450,12 +453,12 @@ def test_a_yaml_edited_under_way_does_not_change_the_run(champion: Workspace) ->
     admission = admit(champion, frozen, as_of=SECOND, fallback=SECOND, trigger="person", reason="edited", dry_run=True)
     path = champion.settings.models / f"{NAME}.yaml"
     path.write_text(path.read_text().replace("holdout: 7d", "holdout: 1d").replace("min_rows: 200", "min_rows: 5000"))
-    result = pipeline.retrain(Workspace(champion.settings), admission)
+    result = stages.run(Workspace(champion.settings), admission)
     assert result.verdict is not None and result.verdict.decision == "promote"
     assert result.verdict.evaluation.n_rows == 280
     assert result.verdict.evaluation.spec_id == frozen.id
     path.write_text("nonsense: [")
-    assert pipeline.retrain(Workspace(champion.settings), admission).verdict == result.verdict
+    assert stages.run(Workspace(champion.settings), admission).verdict == result.verdict
 
 
 # --- services that do not answer ----------------------------------------------------------------------------------

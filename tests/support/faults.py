@@ -20,12 +20,12 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from retraining import chunks, ingest
+from retraining.data import chunks, ingest, snapshots
 from retraining.errors import SpecError
 from retraining.records import Champion, Snapshot, Window
 from retraining.workspace import Workspace
+from samples.tiny import NAME, day, environ, merged, retrain, rows, write_csv
 from tests.support.lived import copy_of
-from tests.support.tiny import NAME, day, environ, merged, retrain, rows, write_csv
 
 N_DAYS, AS_OF = 44, day(43)
 CHAMPION_AS_OF = day(40)
@@ -105,7 +105,7 @@ class Bed:
         """Read and freeze the span."""
         reader = self.workspace.reader(self.workspace.spec(NAME))
         extent = ingest.read_window(reader, SPAN, AS_OF)
-        return ingest.snapshot(reader, extent, SPAN, AS_OF, labels=True)
+        return snapshots.freeze(reader, extent, SPAN, AS_OF, labels=True)
 
     def kill(self, moment: str, where: str) -> None:
         """Run the command line in another process and kill it at a call.
@@ -175,7 +175,7 @@ def bed_in(folder: Path, pristine: Workspace, patch: pytest.MonkeyPatch) -> Bed:
 
 def install(folder: Path) -> Workspace:
     """Return an installation with a champion; its CSV is named relative to the YAML, so that a copy has its own."""
-    from tests.support.tiny import tiny
+    from samples.tiny import tiny
 
     workspace = tiny(folder, good_rows(), {"data": {"source": {"files": f"{NAME}.csv"}}})
     assert retrain(workspace, CHAMPION_AS_OF).deployment is not None

@@ -7,9 +7,9 @@ import shutil
 import time
 from pathlib import Path
 
-from retraining import pipeline
+from retraining.pipeline import score
 from retraining.workspace import Workspace
-from tests.support.tiny import NAME, day, retrain, settings_in, tiny
+from samples.tiny import NAME, day, retrain, settings_in, tiny
 
 RETRAINED = (40, 47, 54)
 """The as-of days of the three retrainings; the model is scored on the day after each."""
@@ -22,7 +22,7 @@ def live(folder: Path) -> Workspace:
     for number in RETRAINED:
         result = retrain(workspace, day(number))
         assert result.deployment and result.deployment.outcome == "deployed", result.text
-        assert pipeline.score(workspace, workspace.spec(NAME), day(number + 1))
+        assert score.run(workspace, workspace.spec(NAME), day(number + 1))
     return workspace
 
 

@@ -8,13 +8,13 @@ import matplotlib.image
 import numpy as np
 import pytest
 
+from retraining.pages.verdicts.card import as_html, card_of
+from retraining.pages.verdicts.page import live, page_key
 from retraining.records import Verdict
-from retraining.verdicts.card import as_html, card_of
-from retraining.verdicts.page import live, page_key
 from retraining.workspace import Workspace
-from tests.support.tiny import NAME, day, merged, retrain, tiny, write_model
+from samples.tiny import NAME, day, merged, retrain, tiny, write_model
 from tests.ui.browser import dumped, height_of, photographed
-from tests.unit.test_verdict_pages import Structure
+from tests.unit.pages.test_verdict_pages import Structure
 
 pytestmark = pytest.mark.ui
 

@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from retraining import chunks, erasure, parquet
 from retraining.care import holdings
 from retraining.care.holdings import FileHit, Hit, Holdings, Learnt, Whose
-from retraining.erasure import ErasedKey
+from retraining.data import chunks, erasure, parquet
+from retraining.data.erasure import ErasedKey
+from retraining.data.readings import Cleaned
 from retraining.errors import RequestError
 from retraining.ledger.upkeep import ERASED, ERASED_SET, EVERY_MODEL
-from retraining.readings import Cleaned
 from retraining.records import digest_of, to_dict
 from retraining.store import Store, sha256
 from retraining.workspace import Workspace

@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from retraining import artifacts, chunks, erasure, parquet
+from retraining.artifacts import stored
 from retraining.care import items, needs
+from retraining.data import chunks, erasure, parquet
+from retraining.data.readings import replacements
 from retraining.errors import Damaged, RequestError, shown
-from retraining.readings import replacements
+from retraining.evaluation.finalist import FLIPS
 from retraining.records import Chunk, PredictionSet, Snapshot
 from retraining.spec import FrozenSpec
 from retraining.store import Entry, sha256
-from retraining.verdicts.finalist import FLIPS
 from retraining.workspace import Workspace
 
 
@@ -193,8 +194,8 @@ def _learnt(
     users = items.users(workspace.ledger)
     for key in sorted(k for k in there if k.startswith("releases/") and k.endswith("/meta.json")):
         identity = items.identity_of(items.item_of(key))
-        files = artifacts.read_files(workspace.store, identity)
-        card = artifacts.card_of(files)
+        files = stored.read_files(workspace.store, identity)
+        card = stored.card_of(files)
         if card.model == spec.model and card.snapshot_id in affected:
             n_rows = _sampled(files, features, whose)
             yield Learnt(identity, tuple(users.get(items.release_key(identity), ())), n_rows)

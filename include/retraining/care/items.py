@@ -13,15 +13,15 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from retraining import chunks, ingest
-from retraining.ingest import snapshot_key
+from retraining.data import chunks, snapshots
+from retraining.data.snapshots import snapshot_key
+from retraining.evaluation.finalist import document_key, flips_key, has_document
 from retraining.ledger import Ledger
 from retraining.ledger.upkeep import EVERY_MODEL, FREED
+from retraining.pages.verdicts.page import page_key
 from retraining.records import Release, Snapshot, Trained, Tried, Verdict, digest_of, from_dict, short
 from retraining.spec import spec_key
 from retraining.store import Entry, Store
-from retraining.verdicts.finalist import document_key, flips_key, has_document
-from retraining.verdicts.page import page_key
 
 PREFIXES = ("chunks/", "snapshots/", "specs/", "releases/", "candidates/", "predictions/", "reports/", "quarantine/")
 """Everything the pipeline writes. `erased/` is not among them: it is looked at, never swept."""
@@ -99,7 +99,7 @@ def _manifest(store: Store, key: str) -> Snapshot | Broken:
     except (ValueError, ValidationError):
         return Broken("is not a manifest that can be read")
     parts = (*found.features, *found.labels)
-    if ingest.snapshot_id(parts, found.columns, found.window) != identity_of(key) or found.id != identity_of(key):
+    if snapshots.snapshot_id(parts, found.columns, found.window) != identity_of(key) or found.id != identity_of(key):
         return Broken("was altered: what it lists does not make up its id")
     return found
 

@@ -15,10 +15,11 @@ from typing import Any
 import pyarrow as pa
 from pydantic import ValidationError
 
-from retraining import chunks
 from retraining.care.items import ModelRecords, release_key
+from retraining.data import chunks
+from retraining.data.ingest import Reader
+from retraining.data.snapshots import snapshot_key
 from retraining.errors import Damaged, RetrainingError
-from retraining.ingest import Reader, snapshot_key
 from retraining.ledger.upkeep import StoredReading
 from retraining.records import Champion, Chunk, PredictionSet, Snapshot, Verdict, Window
 from retraining.spec import FrozenSpec, find_models, load, spec_key

@@ -12,18 +12,18 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from retraining import chunks
 from retraining.care import items, needs
 from retraining.care.items import Broken
 from retraining.care.needs import Policy
-from retraining.ingest import snapshot_key
+from retraining.data import chunks
+from retraining.data.readings import in_force
+from retraining.data.snapshots import snapshot_key
+from retraining.evaluation.finalist import FINALISTS, FLIPS
 from retraining.ledger import Ledger
 from retraining.ledger.upkeep import EVERY_MODEL, FREED, StoredReading
-from retraining.readings import in_force
+from retraining.pages.verdicts.page import VERDICTS
 from retraining.records import Snapshot, digest_of
 from retraining.store import Entry
-from retraining.verdicts.finalist import FINALISTS, FLIPS
-from retraining.verdicts.page import VERDICTS
 from retraining.windows import parse_time
 from retraining.workspace import Workspace
 

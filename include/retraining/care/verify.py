@@ -10,14 +10,14 @@ from typing import Literal
 
 import pyarrow as pa
 
-from retraining import chunks, parquet
 from retraining.care import items
 from retraining.care.items import Broken
+from retraining.data import chunks, parquet
+from retraining.data.readings import in_force
 from retraining.errors import Damaged
-from retraining.readings import in_force
+from retraining.evaluation.finalist import FINALISTS, parse
 from retraining.records import Chunk, PredictionSet, Snapshot, digest_of, short
 from retraining.store import Entry, Store, sha256
-from retraining.verdicts.finalist import FINALISTS, parse
 from retraining.workspace import Workspace
 
 Kind = Literal["chunk", "snapshot", "spec", "release", "candidate", "predictions", "report", "leftover"]
@@ -259,10 +259,10 @@ def _releases(store: Store, there: Mapping[str, Entry], wanted: set[str]) -> Ite
 
 
 def _release(store: Store, folder: str) -> Problem | None:
-    from retraining import artifacts  # takes seconds to import, and a store without releases does not need it
+    from retraining.artifacts import stored  # takes seconds to import, and a store without releases does not need it
 
     try:
-        artifacts.read_files(store, items.identity_of(folder))
+        stored.read_files(store, items.identity_of(folder))
     except (Damaged, ValueError) as error:
         return _problem("release", folder, _first_sentence(error))
     return None

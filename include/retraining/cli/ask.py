@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from retraining.audit.history import VersionEntry, describe_answer, describe_override, events_of, versions_of
+from retraining.audit.status import Status
+from retraining.audit.status import status as status_of
 from retraining.care.verify import verify
 from retraining.checking import check_spec
 from retraining.cli.cards import write_page
@@ -14,11 +17,8 @@ from retraining.cli.common import Json, time_or_now, workspace
 from retraining.cli.output import EXIT_FAILED, console, print_json, print_table
 from retraining.cli.stored import print_verification
 from retraining.errors import RequestError, RetrainingError
-from retraining.history import VersionEntry, describe_answer, describe_override, events_of, versions_of
 from retraining.records import Champion, TriggerDecision, Verdict, short, shown_day, to_dict
 from retraining.spec import find_models, load
-from retraining.status import Status
-from retraining.status import status as status_of
 from retraining.workspace import Workspace
 
 OptionalModel = Annotated[str | None, typer.Argument(help="A model's name; default: all.")]

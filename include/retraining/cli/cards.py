@@ -22,7 +22,7 @@ def card(
     json: Json = False,
 ) -> None:
     """Write the model card of a version: purpose, data, metrics with intervals, slices, limits, verdict, approver."""
-    from retraining.verdicts.card import as_html, as_markdown, card_of
+    from retraining.pages.verdicts.card import as_html, as_markdown, card_of
 
     found = card_of(workspace(), model, version)
     text = as_html(found) if html else as_markdown(found)
@@ -44,7 +44,7 @@ def write_page(work: Workspace, record: Verdict | TriggerDecision, path: Path) -
     RequestError
         When it is not a verdict, or the file cannot be written.
     """
-    from retraining.verdicts.page import live
+    from retraining.pages.verdicts.page import live
 
     if not isinstance(record, Verdict):
         raise RequestError("--html writes the page of a verdict; this is a decision of the monitor. Leave it out.")

@@ -23,8 +23,8 @@ def reproduce(
     json: Json = False,
 ) -> None:
     """Rebuild a model from its frozen data, spec and seed, and compare every prediction. Exit 1 when they differ."""
-    from retraining.reproduce import describe, succeeded
-    from retraining.reproduce import reproduce as rebuild
+    from retraining.audit.reproduce import describe, succeeded
+    from retraining.audit.reproduce import reproduce as rebuild
 
     found = rebuild(workspace(), model, version, anyway=anyway)
     if json:
@@ -51,7 +51,7 @@ def adopt(
     json: Json = False,
 ) -> None:
     """Make a scikit-learn model that a team already runs the first champion, with its provenance unknown."""
-    from retraining.adopt import adopt as take
+    from retraining.rollout.adopt import adopt as take
 
     work = workspace()
     champion = take(
@@ -78,7 +78,7 @@ def lineage(
     snapshot: Annotated[str, typer.Argument(help="A snapshot's id, or the start of it.")], json: Json = False
 ) -> None:
     """Show where a snapshot's rows came from, and which verdicts, releases and champions used them."""
-    from retraining.lineage import of_snapshot
+    from retraining.audit.lineage import of_snapshot
 
     found = of_snapshot(workspace(), snapshot)
     if json:

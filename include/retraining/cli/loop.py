@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
-from retraining import pipeline
-from retraining.admission import admit
 from retraining.cli.common import AsOf, Json, Model, Reason, time_or_now, workspace
 from retraining.cli.output import console, print_json, progress
+from retraining.pipeline import monitor as watching
+from retraining.pipeline import retrain
+from retraining.pipeline import score as scoring
+from retraining.pipeline.admission import admit
 from retraining.records import to_dict
 
 
@@ -25,7 +27,7 @@ def run(
     when = time_or_now(as_of)
     frozen = work.spec(model)
     admission = admit(work, frozen, as_of=when, fallback=when, trigger="person", reason=reason, dry_run=dry_run)
-    result = pipeline.retrain(work, admission, progress)
+    result = retrain.run(work, admission, progress)
     if json:
         print_json(
             {"admission": to_dict(admission), "verdict": _dict(result.verdict), "deployment": _dict(result.deployment)}
@@ -37,7 +39,7 @@ def run(
 def score(model: Model, as_of: AsOf, json: Json = False) -> None:
     """Score every whole partition before the as-of time that was not scored yet, with the champion."""
     work = workspace()
-    found = pipeline.score(work, work.spec(model), time_or_now(as_of), progress)
+    found = scoring.run(work, work.spec(model), time_or_now(as_of), progress)
     if json:
         print_json([to_dict(p) for p in found])
     else:
@@ -53,7 +55,7 @@ def monitor(
 ) -> None:
     """Compare a day with the champion's training data, and decide whether to ask for a retraining."""
     work = workspace()
-    decision = pipeline.monitor(work, work.spec(model), time_or_now(as_of), progress, html=html)
+    decision = watching.run(work, work.spec(model), time_or_now(as_of), progress, html=html)
     if json:
         print_json(to_dict(decision))
     else:

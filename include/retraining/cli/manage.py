@@ -25,7 +25,7 @@ def rollback(
     json: Json = False,
 ) -> None:
     """Make an earlier champion the champion again, after its preflight."""
-    from retraining.deploy import rollback as move
+    from retraining.rollout.rollback import rollback as move
 
     _print(move(workspace(), model, to, person(), reason, time_or_now(as_of)), json)
 
@@ -41,7 +41,7 @@ def override(
     The release is made, loaded in a fresh process and compared with what it gave when it was made; that cannot be
     overridden. The history shows it as an override for ever.
     """
-    from retraining.override import override as promote
+    from retraining.rollout.override import override as promote
 
     _print(promote(workspace(), verdict, by=by, account=person(), reason=reason), json)
 
@@ -64,7 +64,7 @@ def registry_show(model: Model, json: Json = False) -> None:
 @registry_app.command("restore")
 def registry_restore(model: Model, json: Json = False) -> None:
     """Point MLflow's alias back at the ledger's champion."""
-    from retraining.deploy import restore_alias
+    from retraining.rollout.alias import restore_alias
 
     _print(restore_alias(workspace(), model), json)
 
@@ -72,7 +72,7 @@ def registry_restore(model: Model, json: Json = False) -> None:
 @registry_app.command("adopt")
 def registry_adopt(model: Model, as_of: AsOfNow = None, json: Json = False) -> None:
     """Make the version that the alias names the champion, if it was champion before."""
-    from retraining.deploy import adopt_alias
+    from retraining.rollout.rollback import adopt_alias
 
     _print(adopt_alias(workspace(), model, person(), time_or_now(as_of)), json)
 

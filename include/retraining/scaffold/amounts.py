@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from retraining.data.rows import HASHED, HASHED_TEST, HASHED_TRAIN
 from retraining.errors import RequestError
-from retraining.rows import HASHED, HASHED_TEST, HASHED_TRAIN
 from retraining.scaffold.choices import Amounts, Choice, Target
 from retraining.scaffold.timeline import Span, Timeline
 from retraining.scaffold.timing import Plan, hashed_folds

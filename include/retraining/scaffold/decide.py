@@ -12,10 +12,10 @@ from typing import Any
 import pyarrow as pa
 from pydantic import ValidationError
 
-from retraining import rows
+from retraining.data import rows
+from retraining.data.rows import HASHED
 from retraining.errors import RequestError, RetrainingError, shown
 from retraining.records import Window
-from retraining.rows import HASHED
 from retraining.scaffold import look
 from retraining.scaffold.amounts import FEWEST_ROWS, hashed, planned
 from retraining.scaffold.choices import Amounts, Draft, Roles, Target, Timing

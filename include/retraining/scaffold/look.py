@@ -16,10 +16,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retraining import chunks
+from retraining.data import chunks
+from retraining.data.rows import PANDAS_INDEX
 from retraining.errors import RequestError, RetrainingError, shown
 from retraining.records import Window
-from retraining.rows import PANDAS_INDEX
 from retraining.scaffold.telling import told
 from retraining.scaffold.timeline import Timeline
 from retraining.sources import Places

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from retraining import parquet
-from retraining.environment import environment_id
+from retraining.artifacts.environment import environment_id
+from retraining.data import parquet
 from retraining.records import CandidateScore, Tried, digest_of
 from retraining.spec.training import Candidate
 from retraining.store import Store, sha256

@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from retraining import artifacts
-from retraining.blocks import block_index, block_length
-from retraining.bootstrap import paired_difference
-from retraining.environment import environment_id
-from retraining.metrics import Array, Metric
+from retraining.artifacts import stored
+from retraining.artifacts.environment import environment_id
 from retraining.records import Trained, Tried, digest_of
+from retraining.stats.blocks import block_index, block_length
+from retraining.stats.bootstrap import paired_difference
+from retraining.stats.metrics import Array, Metric
 from retraining.train.candidates import is_kept, out_of_fold, try_candidate
 from retraining.train.fitting import fit
 from retraining.train.folds import OutOfFold
@@ -42,7 +42,7 @@ def choose(job: Job, tried: Iterable[Tried]) -> Trained:
     frozen, workspace = job.frozen, job.workspace
     key = digest_of(["train", frozen.id, job.snapshot.id, environment_id()])
     done = workspace.ledger.finished(Trained, frozen.model, "train", key)
-    if done is not None and artifacts.is_stored(workspace.store, done.artifact_id):
+    if done is not None and stored.is_stored(workspace.store, done.artifact_id):
         return done  # an old candidate may have been freed; fitted again it has the same id
     known = {t.index: t for t in tried if _is_of(job, t)}
     all_tried = [known.get(index) or try_candidate(job, index) for index in range(job.n_candidates)]
@@ -108,7 +108,7 @@ def _fit_chosen(job: Job, tried: Sequence[Tried], index: int, why: str) -> Train
     params, run_id = chosen.score.params, chosen.score.run_id
     pipeline = fit(frozen, chosen.estimator, params, job.plan, job.data)
     card = make_card(frozen, chosen.estimator, params, job.snapshot, job.data, job.plan, {})
-    artifact = artifacts.save(job.workspace.store, card, pipeline, smoke_rows(job.data))
+    artifact = stored.save(job.workspace.store, card, pipeline, smoke_rows(job.data))
     registry.log_dataset(run_id, job.snapshot, f"{frozen.model}-train")
     tags = {"chosen": why, "artifact": artifact, "recipe": card.recipe_id}
     registry.add_to_run(run_id, {"n_rows": len(job.data.y)}, tags)

@@ -14,8 +14,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import has_fit_parameter
 
+from retraining.artifacts.features import FeaturePlan, find_estimator, frequent_categories, make_model
 from retraining.errors import NotEnoughData, SpecError, TrainingFailed, shown
-from retraining.features import FeaturePlan, find_estimator, frequent_categories, make_model
 from retraining.spec import FrozenSpec
 from retraining.spec.training import Training, label_text
 from retraining.train.rows import Labelled

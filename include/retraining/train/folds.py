@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retraining.artifacts import predict
+from retraining.artifacts.stored import predict
 from retraining.errors import NotEnoughData, shown
-from retraining.metrics import value
 from retraining.spec import FrozenSpec
 from retraining.spec.training import label_text
+from retraining.stats.metrics import value
 from retraining.train.fitting import blamed, fit
 from retraining.train.job import Job
 from retraining.train.rows import Labelled

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from retraining.features import FeaturePlan, plan_features
-from retraining.metrics import Metric, find_metric
+from retraining.artifacts.features import FeaturePlan, plan_features
 from retraining.records import Snapshot
 from retraining.spec import FrozenSpec
+from retraining.stats.metrics import Metric, find_metric
 from retraining.train.fitting import class_weights
 from retraining.train.requirements import require_candidate
 from retraining.train.rows import Labelled, labelled_rows, require_enough

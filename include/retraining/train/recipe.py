@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from retraining.artifacts import ModelCard
-from retraining.environment import environment_id
-from retraining.features import FeaturePlan
+from retraining.artifacts.environment import environment_id
+from retraining.artifacts.features import FeaturePlan
+from retraining.artifacts.stored import ModelCard
 from retraining.records import Snapshot, digest_of
 from retraining.spec import FrozenSpec
 from retraining.train.rows import Labelled

@@ -7,8 +7,8 @@ import sys
 
 from sklearn.base import is_classifier, is_regressor
 
+from retraining.artifacts.features import FeaturePlan, make_model
 from retraining.errors import SpecError
-from retraining.features import FeaturePlan, make_model
 from retraining.spec.training import Candidate, Range, Training
 from retraining.train.fitting import takes_weights
 

@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from retraining import artifacts, ingest
+from retraining.artifacts import stored
+from retraining.artifacts.features import FeaturePlan, matrix
+from retraining.data import snapshots
 from retraining.errors import NotEnoughData, shown
-from retraining.features import FeaturePlan, matrix
 from retraining.records import Snapshot
 from retraining.spec import FrozenSpec
 from retraining.workspace import Workspace
@@ -42,7 +43,7 @@ def labelled_rows(
         When too large a share of mature rows has no label, or a class is unknown to the model.
     """
     spec, where = frozen.spec, f"{frozen.model}, {snapshot.describe()}"
-    rows = ingest.load(workspace.store, snapshot, spec.data)
+    rows = snapshots.load(workspace.store, snapshot, spec.data)
     target = rows.column(spec.data.target) if spec.data.target in rows.column_names else pa.nulls(rows.num_rows)
     missing = target.null_count / max(1, rows.num_rows)
     if missing > spec.data.max_unlabelled:
@@ -75,7 +76,7 @@ def require_enough(frozen: FrozenSpec, snapshot: Snapshot, data: Labelled) -> No
 
 def smoke_rows(data: Labelled) -> pa.Table:
     """Return rows spread evenly over the window, to be scored again before each deployment."""
-    return data.rows.take(np.linspace(0, data.rows.num_rows - 1, artifacts.N_SMOKE_ROWS).astype(int))
+    return data.rows.take(np.linspace(0, data.rows.num_rows - 1, stored.N_SMOKE_ROWS).astype(int))
 
 
 def _classes(raw: NDArray[Any], task: str, where: str) -> tuple[Any, ...]:
@@ -107,3 +108,8 @@ def _encoded(raw: NDArray[Any], task: str, classes: tuple[Any, ...], where: str)
     if unknown:
         raise NotEnoughData(f"{where}: the target has classes the model does not know: {shown(unknown)}.")
     return np.array([index[v] for v in raw.tolist()], dtype=np.float64)
+
+
+def spread(n: int, count: int) -> NDArray[np.int64]:
+    """Return up to `count` row numbers spread evenly over n rows."""
+    return np.unique(np.linspace(0, n - 1, min(n, count)).astype(np.int64))

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from retraining import chunks, parquet
+from retraining.data import chunks, parquet
 from retraining.errors import shown
 from retraining.ledger import Ledger
 from retraining.records import CheckResult, Chunk, digest_of, from_dict, short, to_dict

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retraining import chunks
+from retraining.data import chunks
 
 MAX_CATEGORIES = 250
 """Columns with more different texts than this are not categories; their values are not counted."""

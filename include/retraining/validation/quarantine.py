@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from retraining import ingest, parquet
+from retraining.data import ingest, parquet, snapshots
 from retraining.errors import RequestError, shown
 from retraining.ledger import Ledger
 from retraining.records import CheckResult, SetAside, Snapshot, digest_of
@@ -66,7 +66,7 @@ def accept(
     facts = tuple(SetAside(start, a.n_rows, tuple(sorted(a.checks)), a.key) for start, a in sorted(kept.items()))
     undecided = [start for start in kept if not any(r.start == start and m in dropped for m, r in marks.items())]
     ingest.distrust(ledger, snapshot, undecided)
-    return ingest.without(store, snapshot, replaced, facts), problems
+    return snapshots.without(store, snapshot, replaced, facts), problems
 
 
 def allowance(frozen: FrozenSpec, n_rows: int) -> int:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retraining.artifacts import StoredModel
-from retraining.chunks import logical_type
+from retraining.artifacts.features import FeaturePlan
+from retraining.artifacts.stored import StoredModel
+from retraining.data.chunks import logical_type
 from retraining.errors import shown
-from retraining.features import FeaturePlan
 
 NOTED = 0.05
 """One row in twenty outside what was trained on is said aloud; `score.max_skew` decides what blocks."""

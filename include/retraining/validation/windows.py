@@ -16,9 +16,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retraining import chunks
+from retraining.data import chunks
+from retraining.data.joins import join
 from retraining.errors import SpecError
-from retraining.joins import join
 from retraining.ledger import Ledger
 from retraining.records import CheckResult, Chunk, Snapshot, digest_of
 from retraining.spec import FrozenSpec

@@ -63,8 +63,8 @@ def build() -> DAG:
 @task
 def prepare() -> Ids:
     """Put the verdict into words, and freeze who may answer and until when."""
-    from retraining.approval import question
     from retraining.records import to_dict
+    from retraining.rollout.approval import question
 
     asked_at = datetime.now(UTC)  # a person's time to answer is a matter of the wall clock, not of the run's time
     with boundary.stage() as work:
@@ -74,7 +74,7 @@ def prepare() -> Ids:
 @task
 def deploy(question: Ids) -> str:
     """Deploy on yes, after comparing the champion again; a no changes nothing."""
-    from retraining.approval import act_on_answer
+    from retraining.rollout.approval import act_on_answer
 
     with boundary.stage() as work:
         deployment = act_on_answer(work, question["verdict_id"])
@@ -115,8 +115,8 @@ class AskPerson(HITLOperator):
 
     def execute_complete(self, context: Any, event: Mapping[str, Any]) -> Ids:
         """Write the answer to the ledger under the name that Airflow authenticated."""
-        from retraining.approval import record_answer
         from retraining.records import to_dict
+        from retraining.rollout.approval import record_answer
 
         given = super().execute_complete(context, dict(event))
         user = given["responded_by_user"] or {"id": None, "name": ""}

@@ -63,24 +63,25 @@ def build(frozen: FrozenSpec) -> DAG | None:
 @task
 def collect(model: str) -> int:
     """Read the day's rows and the labels that became final."""
-    from retraining import pipeline
+    from retraining.pipeline import monitor
 
     when = boundary.as_of(get_current_context())
     with boundary.stage() as work:
         boundary.skip_without_champion(work, model)
-        return pipeline.collect_for_monitor(work, work.spec(model), when)
+        return monitor.collect(work, work.spec(model), when)
 
 
 @task
 def measure(model: str) -> str:
     """Compare the day with the champion's training data, and realised performance with its reference."""
-    from retraining import monitor, pipeline
+    from retraining.monitor.measure import summary
+    from retraining.pipeline import monitor
 
     context = get_current_context()
     with boundary.stage() as work:
         html = bool(context["params"].get("html"))
-        found = pipeline.measure(work, work.spec(model), boundary.as_of(context), html=html)
-    text = monitor.summary(found)
+        found = monitor.measure(work, work.spec(model), boundary.as_of(context), html=html)
+    text = summary(found)
     print(text)
     return text
 
@@ -88,12 +89,12 @@ def measure(model: str) -> str:
 @task
 def decide(model: str) -> Ids:
     """Decide whether to ask, and write decision and request to the ledger."""
-    from retraining import pipeline
+    from retraining.pipeline import monitor
 
     when = boundary.as_of(get_current_context())
     with boundary.stage() as work:
         frozen = work.spec(model)
-        decision = pipeline.decide(work, frozen, pipeline.measure(work, frozen, when))
+        decision = monitor.decide(work, frozen, monitor.measure(work, frozen, when))
     print("\n".join([f"{decision.outcome}: {decision.reason}", *decision.reasons, *decision.would_change]))
     return to_dict(decision)
 
@@ -104,10 +105,10 @@ def _request_task(model: str) -> Any:
     @task(task_id="request", outlets=[Asset(request_asset(model))])
     def request(model: str) -> str:
         """Wake the retraining as long as a request is open; the ledger, not the event, says what it is about."""
-        from retraining import pipeline
+        from retraining.pipeline import monitor
 
         with boundary.stage() as work:
-            if not pipeline.must_wake(work, model):
+            if not monitor.must_wake(work, model):
                 raise AirflowSkipException("no request is open")
         return request_asset(model)
 

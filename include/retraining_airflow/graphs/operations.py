@@ -114,7 +114,7 @@ def _user(context: Any) -> str:
 @task
 def override() -> Ids:
     """Make the release of the verdict's recipe, check it in a fresh process, and make it the champion."""
-    from retraining.override import override as promote
+    from retraining.rollout.override import override as promote
 
     context = get_current_context()
     params, who = context["params"], boundary.named_user(context)
@@ -127,7 +127,7 @@ def override() -> Ids:
 @task
 def choose_version() -> Ids:
     """Find the entry of the history to go back to."""
-    from retraining.deploy import rollback_target
+    from retraining.rollout.rollback import rollback_target
 
     params = get_current_context()["params"]
     with boundary.stage() as work:
@@ -138,7 +138,7 @@ def choose_version() -> Ids:
 @task
 def preflight(chosen: Ids) -> float:
     """Load the release in a fresh process and compare its outputs with those it was made with."""
-    from retraining.preflight import preflight as check
+    from retraining.artifacts.preflight import preflight as check
 
     with boundary.stage() as work:
         return check(work.store, chosen["release"]).difference
@@ -147,7 +147,7 @@ def preflight(chosen: Ids) -> float:
 @task
 def move(chosen: Ids) -> Ids:
     """Add the entry to the history; the registry's alias follows."""
-    from retraining.deploy import rollback
+    from retraining.rollout.rollback import rollback
 
     context = get_current_context()
     params, who = context["params"], _user(context)
@@ -159,7 +159,7 @@ def move(chosen: Ids) -> Ids:
 @task
 def verify(moved: Ids) -> str:
     """Read back what is live now, in the ledger and in the registry."""
-    from retraining.operations import reconcile as compare
+    from retraining.care.reconcile import reconcile as compare
 
     with boundary.stage() as work:
         text = compare(work, moved["model"], boundary.as_of(get_current_context()))
@@ -170,7 +170,7 @@ def verify(moved: Ids) -> str:
 @task
 def reconcile() -> list[str]:
     """Compare MLflow's alias with the ledger, model by model."""
-    from retraining.operations import reconcile as compare
+    from retraining.care.reconcile import reconcile as compare
 
     when = boundary.as_of(get_current_context())
     with boundary.stage() as work:
@@ -182,7 +182,7 @@ def reconcile() -> list[str]:
 @task
 def find_stale() -> list[str]:
     """Raise an alert for stale champions and for champions without a spec that loads."""
-    from retraining.operations import find_stale as find
+    from retraining.care.reconcile import find_stale as find
 
     with boundary.stage() as work:
         found = [alert.message for alert in find(work, boundary.as_of(get_current_context()))]

@@ -82,7 +82,7 @@ def build(frozen: FrozenSpec) -> DAG:
 @task
 def admit(model: str) -> Ids:
     """Freeze spec, as-of time, champion and the requests this run serves."""
-    from retraining.admission import admit as freeze
+    from retraining.pipeline.admission import admit as freeze
 
     context = get_current_context()
     with boundary.stage() as work:
@@ -101,27 +101,27 @@ def admit(model: str) -> Ids:
 @task
 def ingest(admission: Ids) -> Ids:
     """Read what is not known yet and freeze the train, holdout and refit snapshots."""
-    from retraining import pipeline
+    from retraining.pipeline import retrain
 
     admitted = from_dict(Admission, admission)
     if admitted.skip:
         raise AirflowSkipException(admitted.skip)
     with boundary.stage() as work:
-        return pipeline.snapshot_ids(pipeline.ingest_for_training(work, admitted))
+        return retrain.snapshot_ids(retrain.ingest(work, admitted))
 
 
 @task
 def validate(admission: Ids, snapshots: Ids) -> Ids:
     """Check the new rows and the window, set bad rows aside; what was checked before is not checked again."""
-    from retraining import pipeline
+    from retraining.pipeline import retrain
 
     with boundary.stage() as work:
-        ingested = pipeline.ingested_from(work, snapshots)
-        found = pipeline.validate_for_training(work, from_dict(Admission, admission), ingested)
+        ingested = retrain.ingested_from(work, snapshots)
+        found = retrain.validate(work, from_dict(Admission, admission), ingested)
     for problem in found.validation.problems:
         print(f"{problem.severity}: {problem.check}: {problem.observed}")
-    print(pipeline.describe_validation(found.validation))
-    ids, data = pipeline.snapshot_ids(found.ingested), found.ingested.refit
+    print(retrain.describe_validation(found.validation))
+    ids, data = retrain.snapshot_ids(found.ingested), found.ingested.refit
     counts = {"n_rows": data.n_rows, "n_aside": found.validation.n_aside, "window": str(data.window)}
     names = {key: ids[key] for key in ("train", "holdout", "refit")}
     boundary.emit(snapshot_asset(admission["model"]), **names, **counts, report=found.validation.report_key)
@@ -131,11 +131,11 @@ def validate(admission: Ids, snapshots: Ids) -> Ids:
 @task(map_index_template="{{ candidate }}")
 def train(admission: Ids, snapshots: Ids, index: int) -> Ids:
     """Try one candidate by time-ordered cross-validation; its out-of-fold predictions go into the store."""
-    from retraining import pipeline
+    from retraining.pipeline import retrain
 
     with boundary.stage() as work:
-        admitted, ingested = from_dict(Admission, admission), pipeline.ingested_from(work, snapshots)
-        tried = pipeline.try_candidate(work, admitted, ingested, index)
+        admitted, ingested = from_dict(Admission, admission), retrain.ingested_from(work, snapshots)
+        tried = retrain.try_candidate(work, admitted, ingested, index)
     if tried is None:
         raise AirflowSkipException(f"the spec of this run has no candidate {index}")
     get_current_context()["candidate"] = tried.score.name  # type: ignore[typeddict-unknown-key]
@@ -146,14 +146,14 @@ def train(admission: Ids, snapshots: Ids, index: int) -> Ids:
 @task(trigger_rule=TriggerRule.NONE_FAILED)
 def choose(admission: Ids, snapshots: Ids, tried: list[Ids]) -> Ids:
     """Choose the simplest candidate within one standard error of the best, and fit it up to the holdout."""
-    from retraining import pipeline
+    from retraining.pipeline import retrain
 
     admitted = from_dict(Admission, admission)
     if admitted.skip:
         raise AirflowSkipException(admitted.skip)
     with boundary.stage() as work:
         found = [from_dict(Tried, one) for one in tried if one]
-        trained = pipeline.choose(work, admitted, pipeline.ingested_from(work, snapshots), found)
+        trained = retrain.choose(work, admitted, retrain.ingested_from(work, snapshots), found)
     print(trained.why)
     return to_dict(trained)
 
@@ -161,20 +161,20 @@ def choose(admission: Ids, snapshots: Ids, tried: list[Ids]) -> Ids:
 @task
 def evaluate(admission: Ids, snapshots: Ids, trained: Ids) -> Ids:
     """Judge candidate, champion and baseline on the same holdout rows."""
-    from retraining import pipeline
+    from retraining.pipeline import retrain
 
     with boundary.stage() as work:
-        ingested = pipeline.ingested_from(work, snapshots)
-        return to_dict(pipeline.evaluate(work, from_dict(Admission, admission), ingested, from_dict(Trained, trained)))
+        ingested = retrain.ingested_from(work, snapshots)
+        return to_dict(retrain.evaluate(work, from_dict(Admission, admission), ingested, from_dict(Trained, trained)))
 
 
 @task
 def gate(admission: Ids, evaluation: Ids) -> Ids:
     """Decide, and write the verdict with its reasons and the requests it serves."""
-    from retraining import pipeline
+    from retraining.pipeline import retrain
 
     with boundary.stage() as work:
-        verdict = pipeline.gate(work, from_dict(Admission, admission), from_dict(Evaluation, evaluation))
+        verdict = retrain.gate(work, from_dict(Admission, admission), from_dict(Evaluation, evaluation))
     print("\n".join([f"verdict {verdict.id}: {verdict.decision}", *verdict.reasons, *verdict.would_change]))
     return {"verdict": verdict.id, "decision": verdict.decision, "reasons": list(verdict.reasons)}
 
@@ -182,18 +182,18 @@ def gate(admission: Ids, evaluation: Ids) -> Ids:
 @task
 def release(admission: Ids, snapshots: Ids, trained: Ids, verdict: Ids) -> Ids:
     """Refit the promoted recipe through the holdout and bind the release to the verdict."""
-    from retraining import pipeline
+    from retraining.pipeline import retrain
 
     admitted = from_dict(Admission, admission)
     if verdict["decision"] != "promote" or admitted.dry_run:
         raise AirflowSkipException("; ".join(verdict["reasons"]))
     with boundary.stage() as work:
-        made = pipeline.release(
+        made = retrain.release(
             work,
             admitted,
-            pipeline.ingested_from(work, snapshots),
+            retrain.ingested_from(work, snapshots),
             from_dict(Trained, trained),
-            pipeline.verdict_of(work, verdict["verdict"]),
+            retrain.verdict_of(work, verdict["verdict"]),
         )
     return {"release": made.id, "n_rows": made.n_rows}
 
@@ -201,11 +201,11 @@ def release(admission: Ids, snapshots: Ids, trained: Ids, verdict: Ids) -> Ids:
 @task
 def deploy(verdict: Ids, released: Ids) -> Ids:
     """Preflight, champion history, registry alias. Refused without a promote verdict bound to this release."""
-    from retraining import pipeline
+    from retraining.pipeline import retrain
 
     with boundary.stage() as work:
-        found = pipeline.verdict_of(work, verdict["verdict"])
-        deployment = pipeline.deploy(work, found, released["release"], by="gate")
+        found = retrain.verdict_of(work, verdict["verdict"])
+        deployment = retrain.deploy(work, found, released["release"], by="gate")
     print(deployment.detail)
     place = {"outcome": deployment.outcome, "sequence": deployment.sequence, "version": deployment.version}
     boundary.emit(model_asset(found.model), release=released["release"], verdict=found.id, **place)
@@ -215,11 +215,11 @@ def deploy(verdict: Ids, released: Ids) -> Ids:
 @task(trigger_rule=TriggerRule.NONE_FAILED)
 def announce(admission: Ids, verdict: Ids | None, deployed: Ids | None) -> str:
     """Say in a sentence what the run came to."""
-    from retraining import pipeline
+    from retraining.pipeline import retrain
 
     with boundary.stage() as work:
-        found = pipeline.verdict_of(work, verdict["verdict"]) if verdict else None
+        found = retrain.verdict_of(work, verdict["verdict"]) if verdict else None
         deployment = from_dict(Deployment, deployed) if deployed else None
-        text = pipeline.announce(from_dict(Admission, admission), found, deployment)
+        text = retrain.announce(from_dict(Admission, admission), found, deployment)
     print(text)
     return text

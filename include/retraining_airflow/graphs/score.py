@@ -49,7 +49,7 @@ def build(frozen: FrozenSpec) -> DAG | None:
 @task
 def pin_champion(model: str) -> Ids:
     """Choose the champion that this run uses from start to end."""
-    from retraining.score import pin_champion as pin
+    from retraining.predictions.batch import pin_champion as pin
 
     with boundary.stage() as work:
         boundary.skip_without_champion(work, model)
@@ -59,11 +59,11 @@ def pin_champion(model: str) -> Ids:
 @task
 def ingest(model: str, pinned: Ids) -> list[Ids]:
     """Read the partitions that nobody scored yet."""
-    from retraining import pipeline
+    from retraining.pipeline import score
 
     when = boundary.as_of(get_current_context())
     with boundary.stage() as work:
-        windows = pipeline.ingest_for_scoring(work, work.spec(model), from_dict(Champion, pinned), when)
+        windows = score.ingest(work, work.spec(model), from_dict(Champion, pinned), when)
     print(f"{len(windows)} partitions to score")
     return [to_dict(w) for w in windows]
 
@@ -71,17 +71,17 @@ def ingest(model: str, pinned: Ids) -> list[Ids]:
 @task
 def validate(model: str, windows: list[Ids]) -> int:
     """Check the rows before they are scored."""
-    from retraining import pipeline
+    from retraining.pipeline import score
 
     when = boundary.as_of(get_current_context())
     with boundary.stage() as work:
-        return pipeline.validate_for_scoring(work, work.spec(model), [from_dict(Window, w) for w in windows], when)
+        return score.validate(work, work.spec(model), [from_dict(Window, w) for w in windows], when)
 
 
 @task
 def predict(model: str, pinned: Ids, windows: list[Ids]) -> list[Ids]:
     """Predict, and write the rows to the store; nothing is published yet."""
-    from retraining.score import predict as make
+    from retraining.predictions.batch import predict as make
 
     when = boundary.as_of(get_current_context())
     with boundary.stage() as work:
@@ -93,7 +93,7 @@ def predict(model: str, pinned: Ids, windows: list[Ids]) -> list[Ids]:
 @task
 def publish(model: str, predicted: list[Ids]) -> int:
     """Record the sets in the ledger: the first one for a partition stays."""
-    from retraining.score import publish as record
+    from retraining.predictions.batch import publish as record
 
     with boundary.stage() as work:
         found = record(work, [from_dict(PredictionSet, p) for p in predicted])

@@ -16,13 +16,13 @@ from fastapi import Depends, FastAPI, HTTPException
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from retraining.audit.history import events_of
+from retraining.audit.status import Status, status
 from retraining.errors import RetrainingError, Unavailable
-from retraining.history import events_of
+from retraining.pages.verdicts import card, page
 from retraining.records import CheckResult, from_dict, short, shown_day
 from retraining.settings import settings
 from retraining.spec import find_models, load
-from retraining.status import Status, status
-from retraining.verdicts import card, page
 from retraining.workspace import Workspace
 from retraining_airflow.names import RETRAIN, dag_id
 

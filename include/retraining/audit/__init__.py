@@ -1,0 +1,1 @@
+"""What happened and why: history, lineage, status, and building a model again."""

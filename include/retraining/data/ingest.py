@@ -1,0 +1,198 @@
+"""Ingest: read what is not known yet, and store it by content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import pyarrow as pa
+
+from retraining.data import chunks, erasure, readings, rows
+from retraining.data.plan import mature_end
+from retraining.errors import SourceError
+from retraining.ledger import Ledger
+from retraining.records import Chunk, Snapshot, Window, digest_of
+from retraining.sources import RowSource
+from retraining.spec import FrozenSpec, without_documentation
+from retraining.spec.data import Data
+from retraining.store import Store
+from retraining.windows import floor, partitions, step
+
+Reading = tuple[datetime, tuple[Chunk, ...]]
+"""The as-of time at which a partition was read, and the chunks it had."""
+
+_FIRST_READ, _MOST_READ, _ROWS_AT_ONCE = 16, 400, 500_000
+"""Partitions per query: a few at first, to learn how many rows they have, then as many as give half a million rows:
+that bounds memory, and still reads a year of an ordinary table in two queries."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A model's source together with where its rows are kept."""
+
+    frozen: FrozenSpec
+    source: RowSource
+    labels: RowSource | None
+    store: Store
+    ledger: Ledger
+
+    @property
+    def data(self) -> Data:
+        """The spec's data group."""
+        return self.frozen.spec.data
+
+    @property
+    def source_id(self) -> str:
+        """The digest of everything that decides which rows a partition has."""
+        keys = ("time_column", "key", "timezone", "target", "outcomes", "partition", "label_delay")
+        data = self.data.model_dump(mode="json")
+        sources = [without_documentation(data[name]) for name in ("source", "labels")]
+        model = None if self.data.time_ordered else self.frozen.model  # part of the hash that orders rows
+        return digest_of([{key: data[key] for key in keys}, sources, dict(self.frozen.files), model])
+
+
+@dataclass(frozen=True)
+class Extent:
+    """What was read: the chunks per partition, and how much work it was."""
+
+    chunks: dict[datetime, tuple[Chunk, ...]]
+    n_partitions_read: int
+    n_chunks_written: int
+
+
+def read_window(reader: Reader, window: Window, as_of: datetime) -> Extent:
+    """Return the chunks of a window as of a time, reading only partitions that are new or inside the look-back.
+
+    A partition that was read at this very as-of time is not read again; older ones are taken from the newest
+    reading at or before it. Late and corrected rows inside the look-back make new chunks; the old ones stay.
+    """
+    known = readings.usable(reader.ledger, reader.source_id, reader.ledger.readings(reader.source_id, window))
+    known = _trusted(reader, known)
+    fresh_from = _fresh_from(reader.data, as_of)
+    found: dict[datetime, tuple[Chunk, ...]] = {}
+    missing: list[Window] = []
+    for part in partitions(window, reader.data.partition):
+        seen = _final_as(reader.data, known.get(part.start, []), part, as_of)
+        reading = _reading_for(seen, as_of, exact=part.start >= fresh_from)
+        if reading is None:
+            missing.append(part)
+        else:
+            found[part.start] = reading
+    written = 0
+    todo, most = missing, _FIRST_READ if reader.data.time_ordered else len(missing)
+    while todo:
+        batch = _next_batch(todo, most)
+        stored, n_new = _read_batch(reader, batch, as_of)
+        reader.ledger.add_readings(reader.source_id, as_of, stored)
+        found.update(stored)
+        written += n_new
+        todo = todo[len(batch) :]
+        n_rows = sum(c.n_rows for parts in stored.values() for c in parts if c.kind == "features")
+        most = max(1, min(_MOST_READ, round(_ROWS_AT_ONCE * len(batch) / max(1, n_rows))))
+    return Extent(dict(sorted(found.items())), len(missing), written)
+
+
+def distrust(ledger: Ledger, snapshot: Snapshot, starts: Iterable[datetime]) -> None:
+    """Have partitions read again by the next run: their rows broke a check, and may be mended at their source."""
+    broken = set(starts)
+    if not broken:
+        return
+    span = Window(min(broken), max(broken) + timedelta(seconds=1))
+    seen = {start: r for start, r in ledger.readings(snapshot.source_id, span).items() if start in broken}
+    held: dict[datetime, set[str]] = {}
+    for chunk in (*snapshot.features, *snapshot.labels):
+        held.setdefault(chunk.start, set()).add(chunk.id)
+    marks = {
+        _mark(snapshot.source_id, start, found): {"snapshot": snapshot.id}
+        for start, usable in readings.usable(ledger, snapshot.source_id, seen).items()
+        for _, found in usable
+        if held.get(start, set()) <= {c.id for c in found}
+    }
+    ledger.finish_many(snapshot.model, "distrusted", marks)
+
+
+def _mark(source_id: str, start: datetime, found: tuple[Chunk, ...]) -> str:
+    return digest_of([source_id, start.isoformat(), sorted(c.id for c in found)])
+
+
+def _trusted(reader: Reader, known: dict[datetime, list[Reading]]) -> dict[datetime, list[Reading]]:
+    """Leave out readings whose rows broke a blocking check."""
+    marks = {_mark(reader.source_id, start, found) for start, seen in known.items() for _, found in seen}
+    bad = reader.ledger.finished_keys(reader.frozen.model, "distrusted", sorted(marks))
+    if not bad:
+        return known
+    return {
+        start: [(when, found) for when, found in seen if _mark(reader.source_id, start, found) not in bad]
+        for start, seen in known.items()
+    }
+
+
+def _final_as(data: Data, seen: list[Reading], part: Window, as_of: datetime) -> list[Reading]:
+    """Leave out readings made before the partition's labels were final, once they are."""
+    if part.end > mature_end(data, as_of):
+        return seen
+    return [(when, found) for when, found in seen if part.end <= mature_end(data, when)]
+
+
+def _fresh_from(data: Data, as_of: datetime) -> datetime:
+    """Return the start of the look-back: partitions from here on are read again as of each new time."""
+    if not data.time_ordered:
+        return rows.HASHED.start
+    labels = mature_end(data, as_of)
+    return min(
+        step(floor(as_of, data.partition), data.partition, -data.look_back),
+        step(labels, data.partition, -data.look_back),
+    )
+
+
+def _reading_for(seen: list[Reading], as_of: datetime, *, exact: bool) -> tuple[Chunk, ...] | None:
+    if exact:
+        return next((found for when, found in seen if when == as_of), None)
+    earlier = [found for when, found in seen if when <= as_of]
+    if earlier:
+        return earlier[-1]
+    return seen[0][1] if seen else None  # replaying the past: the reading nearest to it
+
+
+def _next_batch(parts: list[Window], most: int) -> list[Window]:
+    """Return the first of the partitions that follow each other, at most so many."""
+    batch = [parts[0]]
+    for part in parts[1:most]:
+        if part.start != batch[-1].end:
+            break
+        batch.append(part)
+    return batch
+
+
+def _read_batch(reader: Reader, batch: list[Window], as_of: datetime) -> tuple[dict[datetime, tuple[Chunk, ...]], int]:
+    span = Window(batch[0].start, batch[-1].end)
+    where = f"{reader.frozen.model}, source, {span}, as of {as_of.isoformat()}"
+    table = rows.locate(reader.frozen, reader.source.read(span), span)
+    table = erasure.without_erased(reader.store, reader.ledger, reader.frozen.model, table, where)
+    table = _labelled(reader, table, span, as_of)
+    mature = mature_end(reader.data, as_of)
+    stored: dict[datetime, tuple[Chunk, ...]] = {}
+    n_new = 0
+    for part in batch:
+        inside = rows.between(table, reader.data.time, part)
+        found = []
+        try:
+            tidied = rows.split(reader.data, inside, with_labels=part.end <= mature)
+        except SourceError as error:
+            raise SourceError(f"{where}: {error}") from error
+        for kind, tidy in tidied:
+            chunk, new = chunks.write(reader.store, tidy, kind, part.start, reader.data.target)
+            found.append(chunk)
+            n_new += new
+        stored[part.start] = tuple(found)
+    return stored, n_new
+
+
+def _labelled(reader: Reader, table: pa.Table, span: Window, as_of: datetime) -> pa.Table:
+    """Join the labels of a second source, unless all of the span is too young to have any."""
+    described = reader.data.labels
+    if described is None or reader.labels is None or span.start >= mature_end(reader.data, as_of):
+        return table
+    where = f"{reader.frozen.model}, source, {span}"
+    return rows.join_labels(reader.data, described, table, reader.labels.read(span), as_of, where)

@@ -1,0 +1,36 @@
+"""Which windows a run is about: what has final labels, what is trained on, judged, and refitted."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from retraining.data import rows
+from retraining.records import Window
+from retraining.spec.data import Data
+from retraining.windows import floor, nominal, step
+
+
+def mature_end(data: Data, as_of: datetime) -> datetime:
+    """Return the end of the last partition whose labels are all final at the as-of time."""
+    if not data.time_ordered:
+        return rows.HASHED.end
+    return floor(as_of - data.label_delay, data.partition)
+
+
+def plan_windows(
+    data: Data, training: timedelta, holdout: timedelta, as_of: datetime, cutoff: datetime | None
+) -> tuple[Window, Window, Window]:
+    """Return the train, holdout and refit windows of a retraining as of a time.
+
+    The holdout is the newest mature partitions, and starts after the champion's cut-off; it may be empty.
+    """
+    if not data.time_ordered:
+        return rows.HASHED_TRAIN, rows.HASHED_TEST, rows.HASHED_TRAIN
+    unit = nominal(data.partition)
+    end = mature_end(data, as_of)
+    start = step(end, data.partition, -max(1, round(holdout / unit)))
+    if cutoff is not None:
+        start = min(max(start, cutoff), end)
+    length = max(1, round(training / unit))
+    train = Window(step(start, data.partition, -length), start)
+    return train, Window(start, end), Window(step(end, data.partition, -length), end)

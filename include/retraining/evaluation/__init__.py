@@ -1,0 +1,1 @@
+"""A candidate on the holdout: figures, intervals, slices, evidence and pictures, without deciding anything."""

@@ -1,0 +1,141 @@
+"""Evaluate: candidate, champion and a trivial baseline on the same holdout rows, newer than both models' data."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from retraining.artifacts.stored import StoredModel
+from retraining.evaluation import evidence, finalist
+from retraining.evaluation.comparison import beyond_the_metric, figures_of, n_classes_of
+from retraining.evaluation.describe import describe
+from retraining.evaluation.holdout import Judged, incumbent_of, judge, leaked_rows
+from retraining.records import Champion, Evaluation, Snapshot, Trained, Window, digest_of, to_dict
+from retraining.spec import FrozenSpec
+from retraining.stats.metrics import find_metric
+from retraining.workspace import Workspace
+
+
+def choose_rule(frozen: FrozenSpec, estimator: str, champion: StoredModel | None) -> Literal["refresh", "replace"]:
+    """A refresh is the same recipe on newer data; anything else must prove that it is better."""
+    if frozen.spec.gate.rule != "auto":
+        return frozen.spec.gate.rule
+    if champion is None:
+        return "replace"  # what it was cannot be read
+    same = champion.card.learning_id == frozen.learning_id and champion.card.estimator == estimator
+    return "refresh" if same else "replace"
+
+
+def evaluate(
+    workspace: Workspace,
+    frozen: FrozenSpec,
+    trained: Trained,
+    holdout: Snapshot | None,
+    window: Window,
+    as_of: datetime,
+    champion: Champion | None,
+    refit_id: str,
+) -> Evaluation:
+    """Judge a candidate; finished work is reused.
+
+    Parameters
+    ----------
+    holdout
+        The snapshot of the holdout window; None when no mature row is newer than the champion's cut-off.
+    champion
+        The champion that was in office when the run was admitted.
+    refit_id
+        The snapshot that the recipe will be fitted on again when it is released.
+
+    Raises
+    ------
+    Damaged
+        When the candidate cannot be read back as it was stored. A champion that cannot is recorded as incomparable:
+        the gate then refuses, and a person decides.
+    """
+    sequence = champion.sequence if champion else None
+    key = finalist.work_key(trained.artifact_id, sequence, window_id(holdout, window), frozen.id, as_of)
+    done = workspace.ledger.finished(Evaluation, frozen.model, "evaluate", key)
+    if done is not None:
+        return done  # above all with its number of earlier looks: a run that is repeated does not look again
+    evaluation = _evaluate(workspace, frozen, trained, holdout, window, as_of, champion, refit_id)
+    if evaluation.incomparable is not None:  # recorded, as every evaluation with a verdict must be, but not reused:
+        key = finalist.evaluation_key(evaluation)  # a champion that is restored is compared by the next attempt
+    workspace.ledger.finish(frozen.model, "evaluate", key, evaluation)
+    return evaluation
+
+
+def window_id(holdout: Snapshot | None, window: Window) -> str:
+    """Return the holdout snapshot's id, or for an empty holdout the digest of its window."""
+    return holdout.id if holdout else digest_of(["empty holdout", to_dict(window)])
+
+
+def _evaluate(
+    workspace: Workspace,
+    frozen: FrozenSpec,
+    trained: Trained,
+    holdout: Snapshot | None,
+    window: Window,
+    as_of: datetime,
+    champion: Champion | None,
+    refit_id: str,
+) -> Evaluation:
+    looks = workspace.ledger.looks_at(frozen.model, window)
+    incumbent, unread = incumbent_of(workspace, champion)
+    rule = choose_rule(frozen, trained.estimator, incumbent) if champion else "first"
+    judged = None if holdout is None else judge(workspace, frozen, trained, holdout, incumbent)
+    leaked = 0 if holdout is None else leaked_rows(workspace, frozen, holdout, trained, incumbent)
+    metric = find_metric(frozen.spec.training.metric, frozen.spec.training.task)
+    figures = figures_of(frozen, judged, metric, looks)
+    evaluation = Evaluation(
+        model=frozen.model,
+        recipe_id=trained.recipe_id,
+        candidate_id=trained.artifact_id,
+        champion_release_id=champion.release_id if champion else None,
+        champion_sequence=champion.sequence if champion else None,
+        champion_as_of=champion.as_of if champion else None,
+        champion_cutoff=champion.cutoff if champion else None,
+        holdout_id=window_id(holdout, window),
+        spec_id=frozen.id,
+        window=window,
+        as_of=as_of,
+        time_ordered=frozen.spec.data.time_ordered,
+        rule=rule,
+        metric=metric.name,
+        greater_is_better=metric.greater_is_better,
+        n_rows=len(judged.data.y) if judged else 0,
+        n_unlabelled=(holdout.n_rows - len(judged.data.y)) if holdout and judged else 0,
+        n_blocks=int(judged.blocks.max()) + 1 if judged and len(judged.blocks) else 0,
+        n_classes=n_classes_of(frozen, judged),
+        looks=looks,
+        confidence=frozen.spec.gate.confidence,
+        incomparable=unread or (judged.incomparable if judged else None),
+        leaked_rows=leaked,
+        chosen=trained.why,
+        refit_id=refit_id,
+        validated=evidence.validated(workspace.ledger, frozen.model, _judged_on(trained, holdout)),
+        locked=evidence.locked(workspace.settings.lock),
+        **figures,
+        **beyond_the_metric(frozen, judged, metric, looks),
+    )
+    if judged is not None and figures["candidate"] is not None:
+        _show(workspace, frozen, trained, evaluation, judged)
+    return evaluation
+
+
+def _judged_on(trained: Trained, holdout: Snapshot | None) -> tuple[str, ...]:
+    return (trained.snapshot_id, *([holdout.id] if holdout else []))
+
+
+def _show(workspace: Workspace, frozen: FrozenSpec, trained: Trained, evaluation: Evaluation, judged: Judged) -> None:
+    """Keep the finalist's figures for the page, and log them with the metrics to the candidate's run."""
+    metrics = {
+        f"holdout_{name}_{evaluation.metric}": number
+        for name in ("candidate", "champion", "baseline")
+        if (number := getattr(evaluation, name)) is not None
+    }
+    tags = {"holdout": evaluation.holdout_id, "rule": evaluation.rule}
+    made, flipped, pictures = describe(frozen, evaluation, judged.model, judged.data, judged.candidate, judged.champion)
+    finalist.keep(workspace.store, evaluation, made, flipped)
+    workspace.registry.add_to_run(trained.run_id, metrics, tags)
+    workspace.registry.log_files(trained.run_id, {f"plots/{p.name}.png": p.png() for p in pictures})

@@ -1,0 +1,215 @@
+"""Realised performance: what the published predictions turned out to be worth, day by day, and whether it fell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from scipy import stats
+
+from retraining.artifacts import stored
+from retraining.artifacts.outputs import PREDICTION
+from retraining.artifacts.stored import StoredModel
+from retraining.data import chunks, ingest, plan
+from retraining.data.joins import join
+from retraining.errors import MonitorFailed, NotEnoughData
+from retraining.predictions import batch
+from retraining.records import Champion, Change, Chunk, DayPerformance, PredictionSet, Window, digest_of
+from retraining.spec import FrozenSpec
+from retraining.spec.model import Business
+from retraining.stats.metrics import Array, find_metric, value
+from retraining.windows import floor, nominal, step
+from retraining.workspace import Workspace
+
+MIN_DAYS = 5
+"""Fewest days on each side of a comparison: below, a t interval on day values says nothing."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """A figure per day, oldest first; `greater_is_better` says which way is worse."""
+
+    name: str
+    values: tuple[float, ...]
+    greater_is_better: bool
+
+
+def realised(workspace: Workspace, frozen: FrozenSpec, window: Window, as_of: datetime) -> list[DayPerformance]:
+    """Return realised performance of the published sets whose labels are mature; each day is computed once.
+
+    Raises
+    ------
+    MonitorFailed
+        When the business metric's SQL fails.
+    """
+    mature = plan.mature_end(frozen.spec.data, as_of)
+    sets = [p for p in workspace.ledger.predictions(frozen.model, window) if p.window.end <= mature]
+    if not sets:
+        return []
+    reader = workspace.reader(frozen)
+    span = Window(sets[0].window.start, sets[-1].window.end)
+    extent = ingest.read_window(reader, span, as_of)
+    found = []
+    for record in sets:
+        parts = extent.chunks[record.window.start]
+        labels = next((c for c in parts if c.kind == "labels"), None)
+        if labels is not None:
+            found.append(_day(workspace, frozen, record, labels))
+    return found
+
+
+def fallen(series: Series, split: int, margin: float, confidence: float) -> Change | None:
+    """Compare the days from `split` on with those before it.
+
+    One day is one observation: rows of a day share their weather. Welch's t test (Welch 1947) on day values gives a
+    one-sided bound; the figure is worse when even the optimistic bound is a loss, and the loss exceeds the margin.
+
+    Returns
+    -------
+    None when either side has fewer than `MIN_DAYS` days.
+    """
+    reference, current = np.array(series.values[:split]), np.array(series.values[split:])
+    if len(reference) < MIN_DAYS or len(current) < MIN_DAYS:
+        return None
+    sign = 1.0 if series.greater_is_better else -1.0
+    gain = sign * float(current.mean() - reference.mean())
+    parts = np.array([current.var(ddof=1) / len(current), reference.var(ddof=1) / len(reference)])
+    error = float(np.sqrt(parts.sum()))
+    degrees = parts.sum() ** 2 / (parts**2 / np.array([len(current) - 1, len(reference) - 1])).sum() if error else 1.0
+    reach = float(stats.t.ppf(confidence, degrees)) * error
+    return Change(
+        name=series.name,
+        current=float(current.mean()),
+        reference=float(reference.mean()),
+        lower=gain - reach,
+        upper=gain + reach,
+        margin=margin,
+        n_days=len(current),
+        n_reference_days=len(reference),
+        worse=gain + reach < 0 and gain < -margin,
+    )
+
+
+def compare(
+    workspace: Workspace, frozen: FrozenSpec, champion: Champion, as_of: datetime
+) -> tuple[tuple[Change, ...], str, int]:
+    """Compare the newest days with those around the champion's promotion.
+
+    The newest days are the champion's own; until it has `MIN_DAYS` of them, those of the service as a whole, so that
+    a fall does not vanish from sight on the day of a promotion.
+
+    Returns
+    -------
+    The comparisons, a sentence where there is none, and how many labelled rows are newer than the champion.
+    """
+    monitor, data = frozen.spec.monitor, frozen.spec.data
+    end = plan.mature_end(data, as_of)
+    since = floor(champion.cutoff - monitor.reference, data.partition)
+    days = realised(workspace, frozen, Window(since, end), as_of) if end > since else []
+    count = max(1, round(monitor.window / nominal(data.partition)))
+    first = step(floor(end, data.partition), data.partition, -count)
+    recent = [d for d in days if d.start >= first]
+    own = [d for d in recent if d.release_id == champion.release_id]
+    new = own if len(own) >= MIN_DAYS else recent
+    before = min(first, champion.cutoff + monitor.reference)
+    old = [d for d in days if d.start < before]
+    n_labels = sum(d.n_rows for d in days if d.start >= champion.cutoff)
+    changes = [c for name, margin in _watched(frozen) if (c := _fallen_days(name, old, new, margin, frozen))]
+    if changes:
+        return tuple(changes), "", n_labels
+    note = (
+        f"realised performance needs {MIN_DAYS} labelled days before and within the last {count} "
+        f"{data.partition}s; there are {len(old)} and {len(new)}"
+    )
+    return (), note, n_labels
+
+
+def _watched(frozen: FrozenSpec) -> list[tuple[str, float]]:
+    training, monitor = frozen.spec.training, frozen.spec.monitor
+    named = [(training.metric, monitor.margin or frozen.spec.gate.margin)]
+    return [*named, *([(monitor.business.name, monitor.business.margin)] if monitor.business else [])]
+
+
+def _fallen_days(
+    name: str, old: list[DayPerformance], new: list[DayPerformance], margin: float, frozen: FrozenSpec
+) -> Change | None:
+    training, monitor = frozen.spec.training, frozen.spec.monitor
+    business = monitor.business is not None and name == monitor.business.name
+
+    def known(days: list[DayPerformance]) -> list[float]:
+        values = [d.business if business else d.metric for d in days]
+        return [v for v in values if v is not None]
+
+    greater = (
+        monitor.business.greater_is_better
+        if business and monitor.business
+        else find_metric(training.metric, training.task).greater_is_better
+    )
+    before, after = known(old), known(new)
+    series = Series(name, (*before, *after), greater)
+    return fallen(series, len(before), margin, monitor.confidence)
+
+
+def _day(workspace: Workspace, frozen: FrozenSpec, record: PredictionSet, labels: Chunk) -> DayPerformance:
+    key = digest_of(["performance", record.file_sha256, labels.id, frozen.spec.monitor.model_dump(mode="json")])
+    done = workspace.ledger.finished(DayPerformance, frozen.model, "performance", key)
+    if done is not None:
+        return done
+    model = stored.load(workspace.store, record.release_id)
+    day = measure_day(workspace, frozen, model, record, labels)
+    workspace.ledger.finish(frozen.model, "performance", key, day)
+    return day
+
+
+def measure_day(
+    workspace: Workspace, frozen: FrozenSpec, model: StoredModel, record: PredictionSet, labels: Chunk
+) -> DayPerformance:
+    """Join one day's predictions with its labels and compute the metric and the business metric."""
+    data = frozen.spec.data
+    predictions = batch.read_predictions(workspace.store, record)
+    truth = chunks.read(workspace.store, labels)
+    rows = join(predictions, truth, data.keys, "inner")
+    rows = rows.filter(rows.column(data.target).is_valid())
+    metric = find_metric(frozen.spec.training.metric, frozen.spec.training.task)
+    try:
+        number: float | None = value(metric, *_truth_and_prediction(rows, data.target, model))
+    except NotEnoughData:
+        number = None  # one class on a quiet day: the day says nothing about ranking
+    business = frozen.spec.monitor.business
+    return DayPerformance(
+        start=record.window.start,
+        n_rows=rows.num_rows,
+        n_unlabelled=record.n_rows - rows.num_rows,
+        metric=number,
+        business=_business(business, rows, frozen.model) if business and rows.num_rows else None,
+        release_id=record.release_id,
+    )
+
+
+def _truth_and_prediction(rows: pa.Table, target: str, model: StoredModel) -> tuple[Array, Array]:
+    raw = rows.column(target).to_pylist()
+    if model.card.task == "regression":
+        y = np.array(raw, dtype=np.float64)
+    else:
+        index = {c: i for i, c in enumerate(model.card.classes)}
+        y = np.array([index[v] for v in raw], dtype=np.float64)
+    if model.card.task == "multiclass":
+        names = [f"{PREDICTION}_{c}" for c in model.card.classes]
+        return y, np.column_stack([rows.column(n).to_numpy() for n in names])
+    return y, rows.column(PREDICTION).to_numpy()
+
+
+def _business(business: Business, scored: pa.Table, model: str) -> float | None:
+    try:
+        with duckdb.connect() as connection:
+            connection.register("scored", scored)
+            found = connection.execute(f"select {business.sql} from scored").fetchone()  # noqa: S608 - the YAML's own SQL
+    except duckdb.Error as error:
+        text = str(error).splitlines()[0][:300]
+        raise MonitorFailed(
+            f"{model}: monitor.business.sql failed: {text}. It may use {', '.join(scored.column_names)}."
+        ) from error
+    return None if found is None or found[0] is None else float(found[0])

@@ -1,0 +1,1 @@
+"""What a person reads: verdict pages, model cards, Markdown."""

@@ -1,0 +1,1 @@
+"""The stages in order, as the DAGs and the command line call them: retrain, score, monitor."""

@@ -1,0 +1,240 @@
+"""Retrain: the stages in order. The DAG calls the same functions, one per task; `run` calls them in a row.
+
+Every stage reads records by id, and running it again has no second effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from retraining.data import plan, snapshots
+from retraining.data.ingest import read_window
+from retraining.errors import LedgerError
+from retraining.pipeline.common import Report, silent
+from retraining.records import (
+    Admission,
+    Champion,
+    Deployment,
+    Evaluation,
+    Ingested,
+    Release,
+    Snapshot,
+    Trained,
+    Tried,
+    Validated,
+    Validation,
+    Verdict,
+    Window,
+    short,
+    shown_day,
+)
+from retraining.spec import FrozenSpec
+from retraining.workspace import Workspace
+
+
+def ingest(workspace: Workspace, admission: Admission) -> Ingested:
+    """Read the window of a retraining and freeze its train, holdout and refit snapshots."""
+    frozen = workspace.frozen(admission.spec_id)
+    data, spec = frozen.spec.data, frozen.spec
+    champion = _champion(workspace, admission)
+    cutoff = champion.cutoff if champion else None
+    train, holdout, refit = plan.plan_windows(data, spec.training.window, spec.gate.holdout, admission.as_of, cutoff)
+    reader = workspace.reader(frozen)
+    span = Window(min(train.start, refit.start), holdout.end)
+    extent = read_window(reader, span, admission.as_of)
+
+    def freeze(window: Window) -> Snapshot:
+        return snapshots.freeze(reader, extent, window, admission.as_of, labels=True)
+
+    known, judged, refitted = freeze(train), freeze(holdout), freeze(refit)
+    if champion is not None and not data.time_ordered and _is_of(workspace, champion, frozen, known):
+        judged = freeze(Window(holdout.end, holdout.end))  # nothing is newer than what the champion was judged on
+    return Ingested(known, judged, refitted, extent.n_partitions_read, extent.n_chunks_written)
+
+
+def _is_of(workspace: Workspace, champion: Champion, frozen: FrozenSpec, train: Snapshot) -> bool:
+    from retraining.artifacts import stored
+
+    card = stored.read_card(workspace.store, champion.release_id)
+    return (card.snapshot_id, card.learning_id) == (train.id, frozen.learning_id)
+
+
+def snapshot_ids(ingested: Ingested) -> dict[str, Any]:
+    """Return what crosses a task boundary of an ingestion: ids, not chunk lists."""
+    return {
+        "train": ingested.train.id,
+        "holdout": ingested.holdout.id,
+        "refit": ingested.refit.id,
+        "n_partitions_read": ingested.n_partitions_read,
+        "n_chunks_written": ingested.n_chunks_written,
+    }
+
+
+def ingested_from(workspace: Workspace, ids: Mapping[str, Any]) -> Ingested:
+    """Read the manifests that `snapshot_ids` named."""
+    train, holdout, refit = (snapshots.read_manifest(workspace.store, ids[k]) for k in ("train", "holdout", "refit"))
+    return Ingested(train, holdout, refit, ids["n_partitions_read"], ids["n_chunks_written"])
+
+
+def verdict_of(workspace: Workspace, verdict_id: str) -> Verdict:
+    """Return a verdict that the ledger must have."""
+    verdict = workspace.ledger.verdict(verdict_id)
+    if verdict is None:
+        raise LedgerError(f"there is no verdict {short(verdict_id)} in the ledger; was it restored from a backup?")
+    return verdict
+
+
+def validate(workspace: Workspace, admission: Admission, ingested: Ingested) -> Validated:
+    """Check every row of the training and holdout windows once, and the refit window, which holds both, as a whole."""
+    from retraining.validation.validate import validate as validate_all
+    from retraining.validation.validate import validate_rows
+
+    frozen = workspace.frozen(admission.spec_id)
+
+    def accepted(snapshot: Snapshot) -> Snapshot:
+        return validate_rows(workspace.store, workspace.ledger, frozen, snapshot).snapshot
+
+    train = accepted(ingested.train)
+    holdout = accepted(ingested.holdout) if ingested.holdout.features else ingested.holdout
+    refit = validate_all(workspace.store, workspace.ledger, frozen, ingested.refit)
+    usable = replace(ingested, train=train, holdout=holdout, refit=refit.snapshot)
+    return Validated(usable, refit.validation)
+
+
+def describe_validation(validation: Validation) -> str:
+    """Say in a line what the checks found, and where the page is."""
+    aside = f"; {validation.n_aside:,} of {validation.n_rows:,} rows set aside" if validation.n_aside else ""
+    return f"{validation.n_checks} checks, {len(validation.problems)} warnings{aside}; {validation.report_key}"
+
+
+def try_candidate(workspace: Workspace, admission: Admission, ingested: Ingested, index: int) -> Tried | None:
+    """Try one candidate by time-ordered cross-validation; None where the frozen spec has fewer."""
+    from retraining import train as training
+
+    job = training.Job(workspace, workspace.frozen(admission.spec_id), ingested.train)
+    return training.try_candidate(job, index) if index < job.n_candidates else None
+
+
+def choose(workspace: Workspace, admission: Admission, ingested: Ingested, tried: Iterable[Tried]) -> Trained:
+    """Choose among the candidates and fit the chosen one up to the holdout; what is missing in `tried` is tried."""
+    from retraining import train as training
+
+    return training.choose(training.Job(workspace, workspace.frozen(admission.spec_id), ingested.train), tried)
+
+
+def train(workspace: Workspace, admission: Admission, ingested: Ingested, report: Report = silent) -> Trained:
+    """Try every candidate and choose, on rows that are loaded once."""
+    from retraining import train as training
+
+    frozen = workspace.frozen(admission.spec_id)
+    job = training.Job(workspace, frozen, ingested.train)
+    tried = []
+    for index in range(job.n_candidates):
+        tried.append(training.try_candidate(job, index))
+        report("train", training.describe(tried[-1], frozen.spec.training.metric))
+    trained = training.choose(job, tried)
+    report("choose", trained.why)
+    return trained
+
+
+def evaluate(workspace: Workspace, admission: Admission, ingested: Ingested, trained: Trained) -> Evaluation:
+    """Judge the candidate on the holdout; the result is reused as long as its inputs are the same.
+
+    A deployment that was killed before it set the registry's alias is completed first, and an alias that was moved by
+    hand is reported: this is the first stage after which the run may end without a deployment of its own.
+    """
+    from retraining.evaluation.evaluate import evaluate as judge
+    from retraining.rollout.alias import sync_alias
+
+    sync_alias(workspace, admission.model, admission.as_of)
+    holdout = ingested.holdout
+    champion = _champion(workspace, admission)
+    frozen = workspace.frozen(admission.spec_id)
+    present = holdout if holdout.features else None
+    return judge(workspace, frozen, trained, present, holdout.window, admission.as_of, champion, ingested.refit.id)
+
+
+def gate(workspace: Workspace, admission: Admission, evaluation: Evaluation) -> Verdict:
+    """Decide, and write the verdict with the requests it serves, and its page."""
+    from retraining.gate import Policy, make_verdict
+    from retraining.pages.verdicts.page import keep
+
+    policy = Policy.of(workspace.frozen(admission.spec_id).spec)
+    verdict = make_verdict(evaluation, policy, dry_run=admission.dry_run)
+    stands = workspace.ledger.add_verdict(verdict, admission.requests)
+    keep(workspace, stands)
+    return stands
+
+
+def release(
+    workspace: Workspace, admission: Admission, ingested: Ingested, trained: Trained, verdict: Verdict
+) -> Release:
+    """Refit the promoted recipe and bind the release to the verdict."""
+    from retraining.rollout.release import release as refit
+
+    frozen = workspace.frozen(admission.spec_id)
+    return refit(workspace, frozen, trained, verdict, ingested.holdout, ingested.refit)
+
+
+def deploy(workspace: Workspace, verdict: Verdict, release_id: str, by: str) -> Deployment:
+    """Make the release the champion, unless the YAML wants a person's answer first."""
+    from retraining.rollout.approval import has_warning, needs_approval
+    from retraining.rollout.champion import deploy as move
+
+    spec = workspace.frozen(verdict.evaluation.spec_id).spec
+    wait = needs_approval(spec, warned=has_warning(verdict))
+    return move(workspace, verdict, release_id, wait_for_approval=wait, by=by)
+
+
+def announce(admission: Admission, verdict: Verdict | None, deployment: Deployment | None) -> str:
+    """Say in a sentence what a retraining run came to."""
+    if admission.skip:
+        return f"{admission.model}: skipped: {admission.skip}"
+    if verdict is None:
+        return f"{admission.model}: ended without a verdict; see the failed task"
+    head = f"{admission.model}, as of {admission.as_of:%Y-%m-%d %H:%M}: {verdict.decision} ({short(verdict.id)})"
+    parts = [head + (" [dry run]" if verdict.dry_run else ""), *verdict.reasons]
+    return "; ".join([*parts, *([deployment.detail] if deployment else [])])
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What one retraining in one process came to."""
+
+    admission: Admission
+    verdict: Verdict | None
+    deployment: Deployment | None
+
+    @property
+    def text(self) -> str:
+        """The sentence the run ends with."""
+        return announce(self.admission, self.verdict, self.deployment)
+
+
+def run(workspace: Workspace, admission: Admission, report: Report = silent) -> RunResult:
+    """Run every stage of a retraining in this process, exactly as the DAG does."""
+    if admission.skip:
+        return RunResult(admission, None, None)
+    ingested = ingest(workspace, admission)
+    report("ingest", f"{ingested.refit.describe()}; {ingested.n_partitions_read} partitions read")
+    validated = validate(workspace, admission, ingested)
+    report("validate", describe_validation(validated.validation))
+    ingested = validated.ingested
+    trained = train(workspace, admission, ingested, report)
+    evaluation = evaluate(workspace, admission, ingested, trained)
+    report("evaluate", f"{evaluation.n_rows:,} holdout rows in {evaluation.n_blocks} blocks, rule {evaluation.rule}")
+    verdict = gate(workspace, admission, evaluation)
+    report("gate", f"{verdict.decision}: {verdict.reasons[-1]}")
+    if verdict.decision != "promote" or verdict.dry_run:
+        return RunResult(admission, verdict, None)
+    made = release(workspace, admission, ingested, trained, verdict)
+    report("release", f"{short(made.id)}, trained through {shown_day(made.cutoff)}")
+    deployment = deploy(workspace, verdict, made.id, by="gate")
+    report("deploy", deployment.detail)
+    return RunResult(admission, verdict, deployment)
+
+
+def _champion(workspace: Workspace, admission: Admission) -> Champion | None:
+    return None if admission.champion is None else workspace.ledger.champion(admission.model, admission.champion)

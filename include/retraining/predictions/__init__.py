@@ -1,0 +1,1 @@
+"""What champions predicted: batches, their ids, and how they are read again."""

@@ -1,0 +1,112 @@
+"""Rollback: an earlier entry of the history becomes the champion again, as a new entry."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from retraining.artifacts.preflight import preflight
+from retraining.errors import RequestError
+from retraining.records import Champion
+from retraining.rollout.alias import sync_alias
+from retraining.workspace import Workspace
+
+_CLOCKS_DIFFER = timedelta(hours=1)
+"""How much later than this machine's clock an as-of time may be."""
+
+
+def rollback(workspace: Workspace, model: str, sequence: int | None, by: str, reason: str, as_of: datetime) -> Champion:
+    """Make an earlier entry of the history the champion again; it is a new entry, so the history stays whole.
+
+    Parameters
+    ----------
+    sequence
+        The entry to go back to; None means the one before the champion.
+
+    Raises
+    ------
+    RequestError
+        When there is nothing to go back to.
+    DeployRefused
+        When the earlier release fails its preflight.
+    """
+    if as_of > datetime.now(UTC) + _CLOCKS_DIFFER:  # no later run could ever promote again
+        raise RequestError(f"{model}: {as_of:%Y-%m-%d %H:%M} UTC has not come yet. Leave out the as-of time.")
+    target = rollback_target(workspace, model, sequence)
+    now = workspace.ledger.champions(model)[-1]
+    if target.release_id == now.release_id:
+        return now
+    preflight(workspace.store, target.release_id)
+    entry = _next(now, target, "rollback", by, f"rollback to {target.sequence}: {reason}", as_of)
+    if not workspace.ledger.move_champion(entry):
+        raise RequestError(f"{model}: the champion moved while rolling back. Look at the history and try again.")
+    sync_alias(workspace, model, as_of)
+    return entry
+
+
+def rollback_target(workspace: Workspace, model: str, sequence: int | None) -> Champion:
+    """Return the entry of the history that a rollback goes to.
+
+    Raises
+    ------
+    RequestError
+        When there is none.
+    """
+    history = workspace.ledger.champions(model)
+    if not history:
+        raise RequestError(f"{model}: has no champion, so there is nothing to roll back.")
+    return _target(history, sequence)
+
+
+def adopt_alias(workspace: Workspace, model: str, by: str, as_of: datetime) -> Champion:
+    """Make the version that the alias names the champion, if it was one of our releases.
+
+    Raises
+    ------
+    RequestError
+        When the alias is missing or names a version that never was a champion.
+    """
+    found = workspace.registry.alias(model)
+    history = workspace.ledger.champions(model)
+    known = [c for c in history if c.version == found]
+    if not known:
+        raise RequestError(
+            f"{model}: version {found} was never a champion here, so no verdict stands behind it. "
+            f"Use `registry restore {model}`, or let it compete as a candidate."
+        )
+    if history[-1].version == found:
+        return history[-1]
+    return rollback(workspace, model, known[-1].sequence, by, "adopted from the registry's alias", as_of)
+
+
+def _target(history: list[Champion], sequence: int | None) -> Champion:
+    if sequence is None:
+        earlier = [c for c in history if c.release_id != history[-1].release_id]
+        if not earlier:
+            raise RequestError(f"{history[-1].model}: the champion is the first one; there is nothing to go back to.")
+        return earlier[-1]
+    found = [c for c in history if c.sequence == sequence]
+    if not found:
+        raise RequestError(f"{history[-1].model}: there is no entry {sequence}; it has 1 to {history[-1].sequence}.")
+    return found[0]
+
+
+def _next(
+    now: Champion, target: Champion, kind: Literal["rollback", "adoption"], by: str, reason: str, as_of: datetime
+) -> Champion:
+    return Champion(
+        model=now.model,
+        sequence=now.sequence + 1,
+        kind=kind,
+        release_id=target.release_id,
+        verdict_id=target.verdict_id,
+        spec_id=target.spec_id,
+        recipe_id=target.recipe_id,
+        estimator=target.estimator,
+        version=target.version,
+        as_of=max(now.as_of, as_of),
+        cutoff=target.cutoff,
+        by=by,
+        reason=reason,
+        created_at=datetime.now(UTC),  # when it happened, for the record; no decision reads it
+    )

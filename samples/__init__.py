@@ -1,0 +1,1 @@
+"""Small made-up models and records that tests and benchmarks share."""
