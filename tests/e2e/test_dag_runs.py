@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import datetime
 from types import SimpleNamespace
@@ -10,7 +11,10 @@ from typing import Any
 import pytest
 import yaml
 from airflow.dag_processing.dagbag import DagBag
+from airflow.models.xcom import XComModel
 from airflow.sdk.exceptions import AirflowFailException
+from airflow.utils.session import create_session
+from sqlalchemy import select
 
 from retraining.records import Trained
 from retraining.workspace import Workspace
@@ -19,6 +23,8 @@ from samples.tiny import NAME, day, environ, merged, retrain
 from tests.e2e.conftest import FIRST, SECOND, misled
 from tests.support.parse import FOLDER, file_of
 
+_MOST_BYTES = 1000
+"""Some digests, names and the sentences a task is skipped with; a verdict with its evaluation is ten times that."""
 States = dict[str, str]
 Run = Callable[..., tuple[str, States, dict[str, int]]]
 
@@ -56,6 +62,17 @@ def test_a_retraining_ends_in_a_champion(new: Workspace, run: Run, quick_preflig
     (champion,) = Workspace(new.settings).ledger.champions(NAME)
     assert (champion.sequence, champion.version, champion.as_of, champion.by) == (1, 1, FIRST, "gate")
     assert new.registry.alias(NAME) == 1
+
+
+def test_tasks_hand_each_other_ids_and_no_records(new: Workspace, run: Run, quick_preflight: None) -> None:
+    run(new, f"retrain__{NAME}", FIRST)
+    run(new, f"score__{NAME}", FIRST)
+    run(new, f"monitor__{NAME}", FIRST)
+    with create_session() as session:
+        crossed = session.execute(select(XComModel.dag_id, XComModel.task_id, XComModel.value)).all()
+    assert {"admit", "train", "choose", "evaluate", "release", "predict", "decide"} <= {task for _, task, _ in crossed}
+    too_much = {task: value for _, task, value in crossed if len(json.dumps(value)) > _MOST_BYTES}
+    assert too_much == {}
 
 
 def candidates(workspace: Workspace, *estimators: str) -> None:

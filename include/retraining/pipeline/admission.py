@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from retraining.records import Admission, Request
+from retraining.records import Admission, Request, digest_of, to_dict
 from retraining.spec import FrozenSpec
 from retraining.workspace import Workspace
 
@@ -36,7 +36,7 @@ def admit(
     if frozen.spec.mode == "observe" and trigger != "person":
         skip = "mode is observe: only a person retrains this model"
     champion = workspace.ledger.champion(frozen.model)
-    return Admission(
+    admission = Admission(
         model=frozen.model,
         spec_id=workspace.freeze(frozen),
         as_of=as_of,
@@ -47,6 +47,13 @@ def admit(
         requests=tuple(r.id for r in requests if r.as_of <= as_of),
         skip=skip,
     )
+    workspace.ledger.finish(frozen.model, *place(admission), admission)
+    return admission
+
+
+def place(admission: Admission) -> tuple[str, str]:
+    """Return the stage and key under which the ledger holds an admission."""
+    return "admission", digest_of(to_dict(admission))
 
 
 def _reason(requests: list[Request]) -> str:

@@ -188,7 +188,7 @@ def deploy(workspace: Workspace, verdict: Verdict, release_id: str, by: str) -> 
     return move(workspace, verdict, release_id, wait_for_approval=wait, by=by)
 
 
-def announce(admission: Admission, verdict: Verdict | None, deployment: Deployment | None) -> str:
+def announce(admission: Admission, verdict: Verdict | None, deployed: str | None) -> str:
     """Say in a sentence what a retraining run came to."""
     if admission.skip:
         return f"{admission.model}: skipped: {admission.skip}"
@@ -196,7 +196,7 @@ def announce(admission: Admission, verdict: Verdict | None, deployment: Deployme
         return f"{admission.model}: ended without a verdict; see the failed task"
     head = f"{admission.model}, as of {admission.as_of:%Y-%m-%d %H:%M}: {verdict.decision} ({short(verdict.id)})"
     parts = [head + (" [dry run]" if verdict.dry_run else ""), *verdict.reasons]
-    return "; ".join([*parts, *([deployment.detail] if deployment else [])])
+    return "; ".join([*parts, *([deployed] if deployed else [])])
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,7 @@ class RunResult:
     @property
     def text(self) -> str:
         """The sentence the run ends with."""
-        return announce(self.admission, self.verdict, self.deployment)
+        return announce(self.admission, self.verdict, self.deployment.detail if self.deployment else None)
 
 
 def run(workspace: Workspace, admission: Admission, report: Report = silent) -> RunResult:

@@ -12,7 +12,7 @@ from retraining.artifacts.stored import StoredModel
 from retraining.data import ingest, parquet, snapshots
 from retraining.errors import RequestError
 from retraining.predictions.ids import ID, prediction_ids
-from retraining.records import Champion, PredictionSet, Snapshot, Window
+from retraining.records import Champion, PredictionSet, Snapshot, Window, digest_of
 from retraining.spec import FrozenSpec
 from retraining.store import Store, sha256
 from retraining.validation.validate import validate_rows
@@ -53,7 +53,7 @@ def windows_to_score(workspace: Workspace, frozen: FrozenSpec, champion: Champio
 def predict(
     workspace: Workspace, frozen: FrozenSpec, champion: Champion, windows: list[Window], as_of: datetime
 ) -> list[PredictionSet]:
-    """Predict partitions and write their rows to the store; nothing is published yet.
+    """Predict partitions, write their rows to the store and note the sets; nothing is published yet.
 
     Raises
     ------
@@ -75,8 +75,15 @@ def predict(
             continue  # an empty partition is a fact; the monitor's volume checks speak about it
         manifest = snapshots.freeze(reader, extent, window, as_of, labels=False)
         manifest = validate_rows(workspace.store, workspace.ledger, frozen, manifest).snapshot
-        made.append(_write(workspace, frozen, model, champion, manifest))
+        record = _write(workspace, frozen, model, champion, manifest)
+        workspace.ledger.finish(frozen.model, *place(record), record)
+        made.append(record)
     return made
+
+
+def place(record: PredictionSet) -> tuple[str, str]:
+    """Return the stage and key under which the ledger notes a set before it is published."""
+    return "predict", digest_of([record.key, record.as_of.isoformat()])
 
 
 def publish(workspace: Workspace, made: list[PredictionSet]) -> list[PredictionSet]:

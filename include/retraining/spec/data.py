@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import date, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from retraining.records import N_BUCKETS
 from retraining.spec.base import Duration, Group
+from retraining.spec.secrets import problem_of
 from retraining.windows import Partition
 
 ROW_ID, HASHED_TIME = "row_id", "hashed_time"
@@ -68,12 +68,8 @@ class Source(Group):
         if self.function is not None:
             self._check_function(self.function)
         for url in self.named_files().values():
-            host = url.rpartition("@")[2].partition("/")[0]
-            if re.search(r"://[^@]*:[^@]*@", url):  # not urlsplit: a slash in the password would hide it
-                raise ValueError(
-                    f"files: the URL of {host} holds a password. Leave it out, and give the "
-                    "credentials to the process in its environment, for example as AWS_ACCESS_KEY_ID"
-                )
+            if problem := problem_of(url):
+                raise ValueError(f"files: {problem}")
         return self
 
     def _check_function(self, function: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,6 +19,7 @@ from retraining.spec.cases import CASES, Case
 from retraining.spec.data import Source
 from retraining.spec.gate import CASES_SUFFIX
 from retraining.spec.model import Spec
+from retraining.spec.secrets import hidden
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _FORMS = ("str", "dict[str,str]", "<plain>", "<mapping>")
@@ -173,7 +173,7 @@ def _read_files(path: Path, spec: Spec) -> dict[str, str]:
         try:
             found[name] = (path.parent / name).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            text = _without_password(f"{path.name}: {where}: cannot read {name} beside the YAML: {error}")
+            text = hidden(f"{path.name}: {where}: cannot read {name} beside the YAML: {error}")
             raise SpecError(f"{text}. Correct the name, or write the file as UTF-8.") from error
     return found
 
@@ -214,11 +214,7 @@ def _problem(error: Any) -> str:
     text = error["msg"].removeprefix("Value error, ")
     given = error.get("input")
     shown = f" (got {str(given)[:60]!r})" if isinstance(given, (str, int, float, bool)) else ""
-    return _without_password(f"{where}: {text[0].lower() + text[1:]}{shown}")
-
-
-def _without_password(text: str) -> str:
-    return re.sub(r"(?<=:/)(/?)[^\s'\"]*@", r"\1***@", text)
+    return hidden(f"{where}: {text[0].lower() + text[1:]}{shown}")
 
 
 def _fields_at(loc: Iterable[object]) -> set[str]:

@@ -26,13 +26,18 @@ def try_candidate(job: Job, index: int) -> Tried:
         When a setting cannot be fitted: it names estimator, parameters and cause.
     """
     frozen, ledger = job.frozen, job.workspace.ledger
-    key = digest_of([STAGE, frozen.id, job.snapshot.id, environment_id(), index])
+    key = candidate_key(frozen.id, job.snapshot.id, index)
     done = ledger.finished(Tried, frozen.model, STAGE, key)
     if done is not None and is_kept(job.workspace.store, done):
         return done
     tried = _run(job, index, key)
     ledger.finish(frozen.model, STAGE, key, tried)
     return tried
+
+
+def candidate_key(spec_id: str, snapshot_id: str, index: int) -> str:
+    """Return the key under which a candidate's work is recorded in this environment."""
+    return digest_of([STAGE, spec_id, snapshot_id, environment_id(), index])
 
 
 def is_kept(store: Store, tried: Tried) -> bool:

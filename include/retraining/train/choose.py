@@ -21,6 +21,8 @@ from retraining.train.job import Job
 from retraining.train.recipe import make_card
 from retraining.train.rows import smoke_rows
 
+STAGE = "train"
+
 
 def choose(job: Job, tried: Iterable[Tried]) -> Trained:
     """Choose a candidate by its out-of-fold predictions and fit it on the whole snapshot; finished work is reused.
@@ -40,8 +42,8 @@ def choose(job: Job, tried: Iterable[Tried]) -> Trained:
         When an estimator cannot be fitted.
     """
     frozen, workspace = job.frozen, job.workspace
-    key = digest_of(["train", frozen.id, job.snapshot.id, environment_id()])
-    done = workspace.ledger.finished(Trained, frozen.model, "train", key)
+    key = choice_key(frozen.id, job.snapshot.id)
+    done = workspace.ledger.finished(Trained, frozen.model, STAGE, key)
     if done is not None and stored.is_stored(workspace.store, done.artifact_id):
         return done  # an old candidate may have been freed; fitted again it has the same id
     known = {t.index: t for t in tried if _is_of(job, t)}
@@ -50,8 +52,13 @@ def choose(job: Job, tried: Iterable[Tried]) -> Trained:
     compare = Comparison(job.metric, job.data.y, job.data.times, block_length(frozen.spec.gate))
     index, why = simplest_of_the_best([t.score.name for t in all_tried], outs, compare)
     trained = _fit_chosen(job, all_tried, index, "; ".join([why, *_cut_short(all_tried)]))
-    workspace.ledger.finish(frozen.model, "train", key, trained)
+    workspace.ledger.finish(frozen.model, STAGE, key, trained)
     return trained
+
+
+def choice_key(spec_id: str, snapshot_id: str) -> str:
+    """Return the key under which a choice is recorded in this environment."""
+    return digest_of([STAGE, spec_id, snapshot_id, environment_id()])
 
 
 class Comparison:

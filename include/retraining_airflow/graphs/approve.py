@@ -119,14 +119,14 @@ class AskPerson(HITLOperator):
         from retraining.rollout.approval import record_answer
 
         given = super().execute_complete(context, dict(event))
-        user = given["responded_by_user"] or {"id": None, "name": ""}
+        user = given["responded_by_user"]
         with boundary.stage() as work:
             answer = record_answer(
                 work,
                 self.question["verdict_id"],
                 approved=given["chosen_options"] == [YES],
-                by=user["name"],
-                user_id=user["id"],
+                by=user["name"] if user else "",
+                user_id=boundary.login_of(user) if user else None,
                 reason=str(given["params_input"].get("reason") or ""),
             )
         print(f"{'yes' if answer.approved else 'no'}, by {answer.by}")

@@ -7,15 +7,7 @@ from typing import Any
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, Param, TriggerRule, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from retraining.records import (
-    Admission,
-    Deployment,
-    Evaluation,
-    Trained,
-    Tried,
-    from_dict,
-    to_dict,
-)
+from retraining.records import Admission, Evaluation, Trained, Tried
 from retraining.spec import FrozenSpec
 from retraining_airflow import boundary
 from retraining_airflow.graphs.approve import OpenQuestion
@@ -83,6 +75,7 @@ def build(frozen: FrozenSpec) -> DAG:
 def admit(model: str) -> Ids:
     """Freeze spec, as-of time, champion and the requests this run serves."""
     from retraining.pipeline.admission import admit as freeze
+    from retraining.pipeline.crossing import ids_of
 
     context = get_current_context()
     with boundary.stage() as work:
@@ -95,18 +88,19 @@ def admit(model: str) -> Ids:
             reason=str(context["params"].get("reason") or ""),
             dry_run=bool(context["params"].get("dry_run")),
         )
-    return to_dict(admission)
+    return ids_of(admission)
 
 
 @task
 def ingest(admission: Ids) -> Ids:
     """Read what is not known yet and freeze the train, holdout and refit snapshots."""
     from retraining.pipeline import retrain
+    from retraining.pipeline.crossing import recall
 
-    admitted = from_dict(Admission, admission)
-    if admitted.skip:
-        raise AirflowSkipException(admitted.skip)
     with boundary.stage() as work:
+        admitted = recall(work, Admission, admission)
+        if admitted.skip:
+            raise AirflowSkipException(admitted.skip)
         return retrain.snapshot_ids(retrain.ingest(work, admitted))
 
 
@@ -114,10 +108,11 @@ def ingest(admission: Ids) -> Ids:
 def validate(admission: Ids, snapshots: Ids) -> Ids:
     """Check the new rows and the window, set bad rows aside; what was checked before is not checked again."""
     from retraining.pipeline import retrain
+    from retraining.pipeline.crossing import recall
 
     with boundary.stage() as work:
         ingested = retrain.ingested_from(work, snapshots)
-        found = retrain.validate(work, from_dict(Admission, admission), ingested)
+        found = retrain.validate(work, recall(work, Admission, admission), ingested)
     for problem in found.validation.problems:
         print(f"{problem.severity}: {problem.check}: {problem.observed}")
     print(retrain.describe_validation(found.validation))
@@ -132,49 +127,54 @@ def validate(admission: Ids, snapshots: Ids) -> Ids:
 def train(admission: Ids, snapshots: Ids, index: int) -> Ids:
     """Try one candidate by time-ordered cross-validation; its out-of-fold predictions go into the store."""
     from retraining.pipeline import retrain
+    from retraining.pipeline.crossing import ids_of, recall
 
     with boundary.stage() as work:
-        admitted, ingested = from_dict(Admission, admission), retrain.ingested_from(work, snapshots)
+        admitted, ingested = recall(work, Admission, admission), retrain.ingested_from(work, snapshots)
         tried = retrain.try_candidate(work, admitted, ingested, index)
     if tried is None:
         raise AirflowSkipException(f"the spec of this run has no candidate {index}")
     get_current_context()["candidate"] = tried.score.name  # type: ignore[typeddict-unknown-key]
     print(f"{tried.score.name}: {tried.score.mean:.4f}, {tried.n_tried} of {tried.n_settings} settings tried")
-    return to_dict(tried)
+    return ids_of(tried)
 
 
 @task(trigger_rule=TriggerRule.NONE_FAILED)
 def choose(admission: Ids, snapshots: Ids, tried: list[Ids]) -> Ids:
     """Choose the simplest candidate within one standard error of the best, and fit it up to the holdout."""
     from retraining.pipeline import retrain
+    from retraining.pipeline.crossing import ids_of, recall
 
-    admitted = from_dict(Admission, admission)
-    if admitted.skip:
-        raise AirflowSkipException(admitted.skip)
     with boundary.stage() as work:
-        found = [from_dict(Tried, one) for one in tried if one]
+        admitted = recall(work, Admission, admission)
+        if admitted.skip:
+            raise AirflowSkipException(admitted.skip)
+        found = [recall(work, Tried, one) for one in tried if one]
         trained = retrain.choose(work, admitted, retrain.ingested_from(work, snapshots), found)
     print(trained.why)
-    return to_dict(trained)
+    return ids_of(trained)
 
 
 @task
 def evaluate(admission: Ids, snapshots: Ids, trained: Ids) -> Ids:
     """Judge candidate, champion and baseline on the same holdout rows."""
     from retraining.pipeline import retrain
+    from retraining.pipeline.crossing import ids_of, recall
 
     with boundary.stage() as work:
         ingested = retrain.ingested_from(work, snapshots)
-        return to_dict(retrain.evaluate(work, from_dict(Admission, admission), ingested, from_dict(Trained, trained)))
+        admitted, chosen = recall(work, Admission, admission), recall(work, Trained, trained)
+        return ids_of(retrain.evaluate(work, admitted, ingested, chosen))
 
 
 @task
 def gate(admission: Ids, evaluation: Ids) -> Ids:
     """Decide, and write the verdict with its reasons and the requests it serves."""
     from retraining.pipeline import retrain
+    from retraining.pipeline.crossing import recall
 
     with boundary.stage() as work:
-        verdict = retrain.gate(work, from_dict(Admission, admission), from_dict(Evaluation, evaluation))
+        verdict = retrain.gate(work, recall(work, Admission, admission), recall(work, Evaluation, evaluation))
     print("\n".join([f"verdict {verdict.id}: {verdict.decision}", *verdict.reasons, *verdict.would_change]))
     return {"verdict": verdict.id, "decision": verdict.decision, "reasons": list(verdict.reasons)}
 
@@ -183,16 +183,17 @@ def gate(admission: Ids, evaluation: Ids) -> Ids:
 def release(admission: Ids, snapshots: Ids, trained: Ids, verdict: Ids) -> Ids:
     """Refit the promoted recipe through the holdout and bind the release to the verdict."""
     from retraining.pipeline import retrain
+    from retraining.pipeline.crossing import recall
 
-    admitted = from_dict(Admission, admission)
-    if verdict["decision"] != "promote" or admitted.dry_run:
-        raise AirflowSkipException("; ".join(verdict["reasons"]))
     with boundary.stage() as work:
+        admitted = recall(work, Admission, admission)
+        if verdict["decision"] != "promote" or admitted.dry_run:
+            raise AirflowSkipException("; ".join(verdict["reasons"]))
         made = retrain.release(
             work,
             admitted,
             retrain.ingested_from(work, snapshots),
-            from_dict(Trained, trained),
+            recall(work, Trained, trained),
             retrain.verdict_of(work, verdict["verdict"]),
         )
     return {"release": made.id, "n_rows": made.n_rows}
@@ -209,17 +210,17 @@ def deploy(verdict: Ids, released: Ids) -> Ids:
     print(deployment.detail)
     place = {"outcome": deployment.outcome, "sequence": deployment.sequence, "version": deployment.version}
     boundary.emit(model_asset(found.model), release=released["release"], verdict=found.id, **place)
-    return to_dict(deployment)
+    return {"verdict": found.id, "detail": deployment.detail, **place}
 
 
 @task(trigger_rule=TriggerRule.NONE_FAILED)
 def announce(admission: Ids, verdict: Ids | None, deployed: Ids | None) -> str:
     """Say in a sentence what the run came to."""
     from retraining.pipeline import retrain
+    from retraining.pipeline.crossing import recall
 
     with boundary.stage() as work:
         found = retrain.verdict_of(work, verdict["verdict"]) if verdict else None
-        deployment = from_dict(Deployment, deployed) if deployed else None
-        text = retrain.announce(from_dict(Admission, admission), found, deployment)
+        text = retrain.announce(recall(work, Admission, admission), found, deployed["detail"] if deployed else None)
     print(text)
     return text

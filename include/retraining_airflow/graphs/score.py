@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Asset, dag, get_current_context, task
 
-from retraining.records import Champion, PredictionSet, Window, from_dict, to_dict
+from retraining.records import PredictionSet, Window, from_dict, to_dict
 from retraining.spec import FrozenSpec
 from retraining_airflow import boundary
 from retraining_airflow.graphs.common import as_of_param, cron, dag_arguments, with_params
@@ -49,21 +49,23 @@ def build(frozen: FrozenSpec) -> DAG | None:
 @task
 def pin_champion(model: str) -> Ids:
     """Choose the champion that this run uses from start to end."""
+    from retraining.pipeline.crossing import champion_ids
     from retraining.predictions.batch import pin_champion as pin
 
     with boundary.stage() as work:
         boundary.skip_without_champion(work, model)
-        return to_dict(pin(work, model))
+        return champion_ids(pin(work, model))
 
 
 @task
 def ingest(model: str, pinned: Ids) -> list[Ids]:
     """Read the partitions that nobody scored yet."""
     from retraining.pipeline import score
+    from retraining.pipeline.crossing import recall_champion
 
     when = boundary.as_of(get_current_context())
     with boundary.stage() as work:
-        windows = score.ingest(work, work.spec(model), from_dict(Champion, pinned), when)
+        windows = score.ingest(work, work.spec(model), recall_champion(work, pinned), when)
     print(f"{len(windows)} partitions to score")
     return [to_dict(w) for w in windows]
 
@@ -81,22 +83,24 @@ def validate(model: str, windows: list[Ids]) -> int:
 @task
 def predict(model: str, pinned: Ids, windows: list[Ids]) -> list[Ids]:
     """Predict, and write the rows to the store; nothing is published yet."""
+    from retraining.pipeline.crossing import ids_of, recall_champion
     from retraining.predictions.batch import predict as make
 
     when = boundary.as_of(get_current_context())
     with boundary.stage() as work:
-        champion = from_dict(Champion, pinned)
+        champion = recall_champion(work, pinned)
         made = make(work, work.spec(model), champion, [from_dict(Window, w) for w in windows], when)
-    return [to_dict(p) for p in made]
+    return [ids_of(p) for p in made]
 
 
 @task
 def publish(model: str, predicted: list[Ids]) -> int:
     """Record the sets in the ledger: the first one for a partition stays."""
+    from retraining.pipeline.crossing import recall
     from retraining.predictions.batch import publish as record
 
     with boundary.stage() as work:
-        found = record(work, [from_dict(PredictionSet, p) for p in predicted])
+        found = record(work, [recall(work, PredictionSet, p) for p in predicted])
     n_rows = sum(p.n_rows for p in found)
     print(f"{n_rows:,} predictions in {len(found)} partitions")
     releases = sorted({p.release_id for p in found})
