@@ -62,13 +62,13 @@ def build() -> DAG:
 
 @task
 def prepare() -> Ids:
-    """Put the verdict into words, and freeze who may answer and until when."""
-    from retraining.records import to_dict
+    """Find the verdict, and freeze from when the time to answer counts."""
     from retraining.rollout.approval import question
 
     asked_at = datetime.now(UTC)  # a person's time to answer is a matter of the wall clock, not of the run's time
     with boundary.stage() as work:
-        return to_dict(question(work, get_current_context()["params"]["verdict"], asked_at))
+        asked = question(work, get_current_context()["params"]["verdict"], asked_at)
+    return {"verdict_id": asked.verdict_id, "asked_at": asked_at.isoformat()}
 
 
 @task
@@ -106,11 +106,13 @@ class AskPerson(HITLOperator):
 
     def execute(self, context: Any) -> None:
         """Ask, with what the verdict's own spec says about approvers and time, and leave the worker."""
-        asked = self.question
-        self.subject, self.body = asked["subject"], asked["body"]
-        self.assigned_users = [{"id": name, "name": name} for name in asked["approvers"]]
-        left = datetime.fromisoformat(asked["deadline"]) - datetime.now(UTC)
-        self.response_timeout = max(left, _SHORTEST_WAIT)
+        from retraining.rollout.approval import question
+
+        with boundary.stage() as work:
+            asked = question(work, self.question["verdict_id"], datetime.fromisoformat(self.question["asked_at"]))
+        self.subject, self.body = asked.subject, asked.body
+        self.assigned_users = [{"id": name, "name": name} for name in asked.approvers]
+        self.response_timeout = max(asked.deadline - datetime.now(UTC), _SHORTEST_WAIT)
         super().execute(context)
 
     def execute_complete(self, context: Any, event: Mapping[str, Any]) -> Ids:
