@@ -20,7 +20,8 @@ from retraining.data.readings import in_force
 from retraining.data.snapshots import snapshot_key
 from retraining.evaluation.finalist import FINALISTS, FLIPS
 from retraining.ledger import Ledger
-from retraining.ledger.upkeep import EVERY_MODEL, FREED, StoredReading
+from retraining.ledger.readings import StoredReading
+from retraining.ledger.upkeep import EVERY_MODEL, FREED
 from retraining.pages.verdicts.page import VERDICTS
 from retraining.records import Snapshot, digest_of
 from retraining.store import Entry

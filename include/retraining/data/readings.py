@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from retraining.ledger import Ledger
-from retraining.ledger.upkeep import ERASED, EVERY_MODEL, FREED, StoredReading
+from retraining.ledger.readings import StoredReading
+from retraining.ledger.upkeep import ERASED, EVERY_MODEL, FREED
 from retraining.records import Chunk, digest_of, from_dict
 
 _Readings = dict[datetime, list[tuple[datetime, tuple[Chunk, ...]]]]
