@@ -13,7 +13,3 @@ from retraining.ledger.watched import Watched
 
 class Ledger(Champions, Newest, People, Readings, Requests, Verdicts, Watched):
     """The append-only record of one installation."""
-
-    def close(self) -> None:
-        """Give the connections back."""
-        self._engine.dispose()
