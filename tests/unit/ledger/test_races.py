@@ -1,4 +1,4 @@
-"""Two who write the same end with one, on both databases; a row that lacks something is an error, not "already there"."""
+"""Two who write the same end with one, on both databases; a row that lacks something is an error and no such loss."""
 
 from __future__ import annotations
 

@@ -112,9 +112,7 @@ def _writer(url: str) -> Iterator[None]:
     """Hold a writer's transaction, with a row in it."""
     ledger = Ledger(url)
     with ledger._writing() as connection:
-        connection.execute(
-            text("insert into aliases (model, sequence, version, recorded_at) values ('m', 1, 1, 'now')")
-        )
+        ledger._insert(connection, tables.aliases, {"model": "m", "sequence": 1, "version": 1})
         yield
 
 
