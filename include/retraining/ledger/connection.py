@@ -82,6 +82,12 @@ class Connected:
         with self._reading() as connection:
             return connection.execute(query).all()
 
+    def _among(self, query: Select[Any], column: ColumnElement[str], keys: Iterable[str]) -> list[Any]:
+        """Return the rows whose column is among the keys."""
+        listed = sorted(set(keys))
+        batches = (listed[start : start + BATCH] for start in range(0, len(listed), BATCH))
+        return [row for batch in batches for row in self._all(query.where(column.in_(batch)))]
+
     def _one(self, query: Query) -> Any:
         with self._reading() as connection:
             return connection.execute(query).scalar()

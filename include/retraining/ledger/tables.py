@@ -50,6 +50,67 @@ work = _table(
     UniqueConstraint("model", "stage", "key"),
     Index("ix_work_newest", "model", "stage", "row"),
 )
+quarantined = _table(
+    "quarantined",
+    Column("model", _MODEL, nullable=False),
+    Column("key", _ID, nullable=False),
+    Column("mark", _ID, nullable=False),
+    Column("body", JSON, nullable=False),
+    UniqueConstraint("model", "key"),
+)
+quarantine_drops = _table(
+    "quarantine_drops",
+    Column("model", _MODEL, nullable=False),
+    Column("mark", _ID, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    UniqueConstraint("model", "mark"),
+)
+quarantine_ends = _table(
+    "quarantine_ends",
+    Column("model", _MODEL, nullable=False),
+    Column("key", _ID, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("features_id", _ID, nullable=False),
+    UniqueConstraint("model", "key"),
+)
+erased_keys = _table(
+    "erased_keys",
+    Column("model", _MODEL, nullable=False),
+    Column("digest", _ID, nullable=False),
+    Column("body", JSON, nullable=False),
+    UniqueConstraint("model", "digest"),
+)
+erased_rows = _table(
+    "erased_rows",
+    Column("model", _MODEL, nullable=False),
+    Column("key", _ID, nullable=False),
+    Column("n_rows", Integer, nullable=False),
+    UniqueConstraint("model", "key"),
+)
+erased_chunks = _table(
+    "erased_chunks",
+    Column("chunk_id", _ID, nullable=False, unique=True),
+    Column("body", JSON, nullable=False),
+)
+erased_predictions = _table(
+    "erased_predictions",
+    Column("key", _ID, nullable=False, unique=True),
+    Column("body", JSON, nullable=False),
+)
+freed = _table(
+    "freed",
+    Column("key", _ID, nullable=False, unique=True),
+    Column("as_of", DateTime(timezone=True), nullable=False),
+    Column("item", Text),
+)
+distrusted = _table(
+    "distrusted",
+    Column("model", _MODEL, nullable=False),
+    Column("key", _ID, nullable=False),
+    Column("snapshot_id", _ID, nullable=False),
+    UniqueConstraint("model", "key"),
+)
 verdicts = _table(
     "verdicts",
     Column("id", _ID, nullable=False, unique=True),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.base_auth_manager import BaseAuthManager
@@ -30,7 +30,7 @@ Auth = Annotated[BaseAuthManager[Any], Depends(get_auth_manager)]
 """Airflow's own dependency for this looks at the application's state, which a mounted application does not share."""
 
 _NEWEST_VALIDATIONS = 20
-_VALIDATION = "validation"
+_VALIDATION: Final = "validation"
 _NO_SCRIPTS = "default-src 'none'; style-src 'unsafe-inline'"
 """A validation's page has values of the data on it; they are escaped, and nothing on the page could run anyway."""
 _NEWEST_VERDICTS = 30
