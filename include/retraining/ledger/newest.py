@@ -70,9 +70,9 @@ class Newest(Connected):
         return self._grouped(Request, query.where(t.served.c.row.is_(None)).order_by(c.as_of.desc(), c.row.desc()))
 
     def alerts_by_model(self, since: datetime) -> dict[str, list[Alert]]:
-        """Return the alerts whose as-of time is `since` or later, in the order they were recorded."""
+        """Return the alerts whose as-of time is `since` or later, oldest as-of first."""
         c = t.alerts.c
-        return self._grouped(Alert, select(c.model, c.body).where(c.as_of >= since).order_by(c.row))
+        return self._grouped(Alert, select(c.model, c.body).where(c.as_of >= since).order_by(c.as_of, c.row))
 
     def alert_counts(self) -> dict[str, int]:
         """Return how many alerts each model has had."""

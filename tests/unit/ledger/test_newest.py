@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from retraining.ledger import Ledger
-from retraining.records import Deployment
+from retraining.records import Deployment, Window
 from samples.records import verdict
 from samples.tiny import NAME, day
 from tests.support import ledgers
@@ -78,3 +79,41 @@ def test_an_empty_ledger_has_nothing_new(tmp_path: Path) -> None:
         [],
     )
     empty.close()
+
+
+ASKED: dict[str, Callable[[Ledger], object]] = {
+    "newest_verdicts": lambda ledger: ledger.newest_verdicts(),
+    "serious verdicts": lambda ledger: ledger.newest_verdicts(dry_runs=False),
+    "last_verdict_times": lambda ledger: ledger.last_verdict_times(),
+    "waiting_verdicts": lambda ledger: ledger.waiting_verdicts(),
+    "newest_decisions": lambda ledger: ledger.newest_decisions(),
+    "newest_measurements": lambda ledger: ledger.newest_measurements(),
+    "champions_now": lambda ledger: ledger.champions_now(),
+    "alerts_by_model": lambda ledger: ledger.alerts_by_model(day(50)),
+    "known_models": lambda ledger: ledger.known_models(),
+    "newest_verdict": lambda ledger: ledger.newest_verdict(NAME),
+    "last_verdict_time": lambda ledger: ledger.last_verdict_time(NAME, day(50)),
+    "newest_decision": lambda ledger: ledger.newest_decision(NAME),
+    "newest_alerts": lambda ledger: ledger.newest_alerts_of(NAME, 5),
+    "newest_results": lambda ledger: ledger.newest_results(NAME, "validation", 20),
+    "verdict": lambda ledger: ledger.verdict("ab"),
+    "decision": lambda ledger: ledger.decision_by_id("ab"),
+    "measurements": lambda ledger: ledger.measurements(NAME, day(50), 3),
+    "looks_at": lambda ledger: ledger.looks_at(NAME, Window(day(32), day(39))),
+    "freed": lambda ledger: ledger.freed(["a", "b"]),
+    "quarantined": lambda ledger: ledger.quarantined(NAME),
+}
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_each_is_one_query_that_an_index_answers(ledger: Ledger, name: str) -> None:
+    said: list[tuple[str, Any]] = []
+    event.listen(ledger._engine, "before_cursor_execute", lambda _c, _u, sql, values, *_: said.append((sql, values)))
+    ASKED[name](ledger)
+    queries = [(sql, values) for sql, values in said if sql.startswith(("SELECT", "WITH"))]
+    assert len(queries) == (2 if name == "verdict" else 1), "of an abbreviated id, equality is asked for first"
+    with ledger._reading() as connection:
+        for sql, values in queries:
+            plan = [row.detail for row in connection.exec_driver_sql(f"explain query plan {sql}", values)]
+            scanned = [step for step in plan if step.startswith("SCAN") and "USING" not in step]
+            assert [step for step in scanned if not step.endswith(("_models", "CONSTANT ROW"))] == [], plan
