@@ -14,8 +14,8 @@ _INCLUDE = Path(__file__).resolve().parents[1]
 class Settings:
     """The addresses of an installation, and which code from outside it trusts.
 
-    `home` holds the defaults of all others; `store` is an fsspec URL, `ledger` and `mlflow` are the URLs of a
-    SQLAlchemy database and an MLflow server (or database), `models` is the folder of YAML files. `trusted` names the
+    `home` holds the defaults of all others; `store` is an fsspec URL, `ledger` and `mlflow` are the URLs of a SQLite or
+    PostgreSQL database and an MLflow server (or database), `models` is the folder of YAML files. `trusted` names the
     types, or packages of types, beyond scikit-learn that may be trained and that model files may hold: to load a type
     is to run its code. `lock` is the lock file that the installed packages are compared with before a promotion; None
     when there is none.

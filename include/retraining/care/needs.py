@@ -20,7 +20,7 @@ from retraining.data import chunks
 from retraining.data.ingest import Reader
 from retraining.data.snapshots import snapshot_key
 from retraining.errors import Damaged, RetrainingError
-from retraining.ledger.upkeep import StoredReading
+from retraining.ledger.readings import StoredReading
 from retraining.records import Champion, Chunk, PredictionSet, Snapshot, Verdict, Window
 from retraining.spec import FrozenSpec, find_models, load, spec_key
 from retraining.spec.model import Monitor, Retention

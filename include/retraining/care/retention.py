@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -20,7 +20,8 @@ from retraining.data.readings import in_force
 from retraining.data.snapshots import snapshot_key
 from retraining.evaluation.finalist import FINALISTS, FLIPS
 from retraining.ledger import Ledger
-from retraining.ledger.upkeep import EVERY_MODEL, FREED, StoredReading
+from retraining.ledger.readings import StoredReading
+from retraining.ledger.work import EVERY_MODEL
 from retraining.pages.verdicts.page import VERDICTS
 from retraining.records import Snapshot, digest_of
 from retraining.store import Entry
@@ -103,13 +104,13 @@ def plan(workspace: Workspace, as_of: datetime) -> Plan:
 def sweep(workspace: Workspace, made: Plan) -> Sweep:
     """Free what a plan names and record it; what a run came to name since is left alone."""
     ledger, store = workspace.ledger, workspace.store
-    _mark(ledger, made.readings, made.as_of)
+    ledger.free_readings(made.readings, made.as_of)
     spared = _named_since(workspace, made)
-    ledger.finish_many(EVERY_MODEL, FREED, _item_marks(made, spared))
+    ledger.free_items(_item_marks(made, spared), made.as_of)
     freed = [c for c in made.free if items.item_of(c.key) not in spared and store.delete(c.key)]
     keys = {c.key for c in freed}
     late = _pointing_at(in_force(ledger), lambda key: key in keys)  # read while the sweep was under way
-    _mark(ledger, sorted(late), made.as_of)
+    ledger.free_readings(late, made.as_of)
     kinds = Counter(c.key.partition("/")[0] for c in freed)
     done = Sweep(made.as_of, len(freed), sum(c.n_bytes for c in freed), len(made.readings) + len(late), dict(kinds))
     key = digest_of([made.as_of.isoformat(), [c.key for c in made.free], list(made.readings)])
@@ -222,15 +223,11 @@ def _pointing_at(readings: Mapping[str, StoredReading], gone: Callable[[str], bo
     return {mark for mark, r in readings.items() if any(gone(chunks.key_of(c.id)) for c in r.chunks)}
 
 
-def _mark(ledger: Ledger, readings: Iterable[str], as_of: datetime) -> None:
-    ledger.finish_many(EVERY_MODEL, FREED, {mark: {"as_of": as_of.isoformat()} for mark in readings})
-
-
-def _item_marks(made: Plan, spared: set[str]) -> dict[str, dict[str, str]]:
+def _item_marks(made: Plan, spared: set[str]) -> dict[str, str]:
     unnamed = ("chunks/", "reports/", "quarantine/")
     listed = [c.key for c in made.free if not c.key.startswith(unnamed) or c.key.startswith(FINALISTS)]
     named = {items.item_of(key) for key in listed}
-    return {items.freed_item(i): {"as_of": made.as_of.isoformat(), "item": i} for i in sorted(named - spared)}
+    return {items.freed_item(item): item for item in named - spared}
 
 
 def _named_since(workspace: Workspace, made: Plan) -> set[str]:

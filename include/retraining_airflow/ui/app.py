@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.base_auth_manager import BaseAuthManager
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from airflow.api_fastapi.auth.managers.models.resource_details import DagDetails
 from airflow.api_fastapi.core_api.security import GetUserDep
-from fastapi import Depends, FastAPI, HTTPException
-from fastapi.responses import HTMLResponse
+from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.responses import HTMLResponse, JSONResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from retraining.audit.history import events_of
 from retraining.audit.status import Status, status
 from retraining.errors import RetrainingError, Unavailable
 from retraining.pages.verdicts import card, page
-from retraining.records import CheckResult, from_dict, short, shown_day
+from retraining.records import CheckResult, digest_of, from_dict, short, shown_day
 from retraining.settings import settings
 from retraining.spec import find_models, load
 from retraining.workspace import Workspace
@@ -30,7 +30,7 @@ Auth = Annotated[BaseAuthManager[Any], Depends(get_auth_manager)]
 """Airflow's own dependency for this looks at the application's state, which a mounted application does not share."""
 
 _NEWEST_VALIDATIONS = 20
-_VALIDATION = "validation"
+_VALIDATION: Final = "validation"
 _NO_SCRIPTS = "default-src 'none'; style-src 'unsafe-inline'"
 """A validation's page has values of the data on it; they are escaped, and nothing on the page could run anyway."""
 _NEWEST_VERDICTS = 30
@@ -42,6 +42,7 @@ _NEWEST_EVENTS = 200
 def make_app() -> FastAPI:
     """Return the application. Airflow does not guard a plugin's pages; each of them asks for the user itself."""
     app = FastAPI(title="Models", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_exception_handler(Unavailable, _away)
 
     @app.get("/models", response_class=HTMLResponse)
     def models(user: GetUserDep, auth: Auth) -> str:
@@ -58,18 +59,12 @@ def make_app() -> FastAPI:
         work = Workspace(settings())
         if model not in find_models(work.settings.models):
             raise HTTPException(404, f"There is no model {model}.")
-        try:
-            events = events_of(work.ledger, model)[-_NEWEST_EVENTS:][::-1]
-            verdicts = work.ledger.verdicts(model)[-_NEWEST_VERDICTS:][::-1]
-            champions = work.ledger.champions(model)[::-1]
-        except Unavailable as error:
-            raise HTTPException(503, str(error)) from error
         return _render(
             "model.html",
             row=_row(work, model),
-            events=events,
-            verdicts=verdicts,
-            champions=champions,
+            events=events_of(work.ledger, model)[-_NEWEST_EVENTS:][::-1],
+            verdicts=work.ledger.verdicts(model)[-_NEWEST_VERDICTS:][::-1],
+            champions=work.ledger.champions(model)[::-1],
             validations=_validations(work, model),
         )
 
@@ -80,10 +75,13 @@ def make_app() -> FastAPI:
             raise HTTPException(403, f"You may not see {dag_id(RETRAIN, model)}.")
         work = Workspace(settings())
         key = f"reports/validation/{snapshot}-{name}"
-        if key not in {v["report_key"] for v in work.ledger.finished_all(model, _VALIDATION).values()}:
+        known = digest_of(key.removesuffix(".html"))
+        if not work.ledger.finished_keys(model, _VALIDATION, [known]):
             raise HTTPException(404, f"{model} has no such validation.")
         try:
             content = work.store.read(key).decode()
+        except Unavailable:
+            raise
         except RetrainingError as error:
             raise HTTPException(404, str(error)) from error
         return HTMLResponse(content, headers={"Content-Security-Policy": _NO_SCRIPTS})
@@ -110,19 +108,24 @@ def make_app() -> FastAPI:
     return app
 
 
+def _away(_request: Request, error: Exception) -> JSONResponse:
+    """Answer for a ledger or store that is away: it may be back in a moment, and the sentence says what to look at."""
+    return JSONResponse({"detail": str(error)}, 503)
+
+
 def _shown(render: Callable[[], str]) -> HTMLResponse:
     """Return a page that runs nothing and loads nothing; what cannot be shown says why."""
     try:
         return HTMLResponse(render(), headers={"Content-Security-Policy": page.CONTENT_SECURITY})
-    except Unavailable as error:
-        raise HTTPException(503, str(error)) from error
+    except Unavailable:
+        raise
     except RetrainingError as error:
         raise HTTPException(404, str(error)) from error
 
 
 def _validations(work: Workspace, model: str) -> list[dict[str, Any]]:
     """Return a model's newest validations, newest first, with the two parts of their page's address."""
-    known = list(work.ledger.finished_all(model, _VALIDATION).values())[-_NEWEST_VALIDATIONS:][::-1]
+    known = work.ledger.newest_results(model, _VALIDATION, _NEWEST_VALIDATIONS)
     parts = [v["report_key"].removeprefix("reports/validation/").partition("-") for v in known]
     return [
         {**v, "snapshot": p[0], "name": p[2], "blocked": any(_blocks(q) for q in v["problems"])}
@@ -142,6 +145,8 @@ def _row(work: Workspace, model: str) -> tuple[str, Status | None, str]:
     """Return a model's name, its state, and, when its YAML does not load, the error instead."""
     try:
         return model, status(work, load(find_models(work.settings.models)[model]), datetime.now(UTC)), ""
+    except Unavailable:
+        raise
     except RetrainingError as error:
         return model, None, str(error)
 
