@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -52,10 +52,21 @@ class Upkeep(ABC):
         """Return all results of a stage by their keys, oldest first."""
         return {key: from_dict(cls, body) for key, body in self.finished_all(model, stage).items()}
 
-    def every_reading(self) -> list[StoredReading]:
-        """Return all readings of all sources, by source, partition and as-of time."""
+    def every_reading(self) -> Iterator[StoredReading]:
+        """Yield all readings of all sources, by source, partition and as-of time; one source's are in memory."""
+        for source_id in self.reading_sources():
+            yield from self.readings_of(source_id)
+
+    def reading_sources(self) -> list[str]:
+        """Return the ids of all sources that were ever read."""
         c = t.readings.c
-        rows = self._all(select(c.source_id, c.start, c.as_of, c.body).order_by(c.source_id, c.start, c.as_of))
+        return [row.source_id for row in self._all(select(c.source_id).distinct().order_by(c.source_id))]
+
+    def readings_of(self, source_id: str) -> list[StoredReading]:
+        """Return all readings of a source, by partition and as-of time."""
+        c = t.readings.c
+        query = select(c.source_id, c.start, c.as_of, c.body).where(c.source_id == source_id)
+        rows = self._all(query.order_by(c.start, c.as_of))
         return [
             StoredReading(
                 row.source_id, to_utc(row.start), to_utc(row.as_of), tuple(from_dict(Chunk, b) for b in row.body)
