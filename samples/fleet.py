@@ -71,16 +71,24 @@ class Filling(Ledger):
     @contextmanager
     def one_transaction(self) -> Iterator[None]:
         """Record everything inside in one transaction."""
-        with super()._transaction() as self.connection:
+        with self._writing() as self.connection:
             yield
         self.connection = None
 
     @contextmanager
-    def _transaction(self, *args: Any, **kwargs: Any) -> Iterator[Connection]:
+    def _writing(self) -> Iterator[Connection]:
         if self.connection is not None:
             yield self.connection
             return
-        with super()._transaction(*args, **kwargs) as connection:
+        with super()._writing() as connection:
+            yield connection
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        if self.connection is not None:
+            yield self.connection
+            return
+        with super()._reading() as connection:
             yield connection
 
 

@@ -30,7 +30,7 @@ def cluster() -> Iterator[str]:
     NotInstalled
         When there is no server to start.
     """
-    programs = _programs()
+    tools = programs()
     user = "postgres" if os.geteuid() == 0 else None  # the server refuses to run as root
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))
     if user:
@@ -39,12 +39,12 @@ def cluster() -> Iterator[str]:
     data = folder / "data"
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
     try:
-        _run([programs / "initdb", "-D", data, "-U", "tester", "--auth=trust", "-E", "UTF8"], user)
-        _run([programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start"], user)
+        _run([tools / "initdb", "-D", data, "-U", "tester", "--auth=trust", "-E", "UTF8"], user)
+        _run([tools / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start"], user)
         try:
             yield f"postgresql+psycopg2://tester@127.0.0.1:{port}"
         finally:
-            _run([programs / "pg_ctl", "-D", data, "-m", "immediate", "stop"], user)
+            _run([tools / "pg_ctl", "-D", data, "-m", "immediate", "stop"], user)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -58,7 +58,8 @@ def create_database(server: str, name: str) -> str:
     return f"{server}/{name}"
 
 
-def _programs() -> Path:
+def programs() -> Path:
+    """Return the folder of the server's programs."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     on_path = shutil.which("initdb")
     if not found and on_path is None:

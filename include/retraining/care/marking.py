@@ -16,7 +16,7 @@ from retraining.care.needs import Policy
 from retraining.data import chunks
 from retraining.data.readings import in_force
 from retraining.ledger import Ledger
-from retraining.ledger.upkeep import StoredReading
+from retraining.ledger.readings import StoredReading
 from retraining.records import Snapshot
 from retraining.store import Entry
 from retraining.workspace import Workspace

@@ -21,7 +21,8 @@ from retraining.data import chunks
 from retraining.data.ingest import Reader
 from retraining.data.snapshots import snapshot_key
 from retraining.errors import Damaged, RetrainingError
-from retraining.ledger.upkeep import StoredReading
+from retraining.ledger import Ledger
+from retraining.ledger.readings import StoredReading
 from retraining.records import Champion, Chunk, Verdict, Window
 from retraining.spec import FrozenSpec, find_models, load, spec_key
 from retraining.spec.model import Monitor, Retention
@@ -106,24 +107,32 @@ def needs_of_models(workspace: Workspace, as_of: datetime) -> Iterator[Needs]:
 
     A model's records are let go before the next one's are read.
     """
-    paths = find_models(workspace.settings.models)
-    for model in sorted({*paths, *workspace.ledger.known_models()}):
-        records = ModelRecords.of(workspace.ledger, model)
-        policy = _policy(workspace, records, paths.get(model), as_of)
-        yield Needs(policy, frozenset(_needed(workspace, policy, records)), _with_snapshot(records))
+    paths, ledger = find_models(workspace.settings.models), workspace.ledger
+    waiting = {model: _unrefused(workspace, model, found) for model, found in ledger.waiting_verdicts().items()}
+    asked = {model: [r.as_of for r in found] for model, found in ledger.open_requests_by_model().items()}
+    for model in sorted({*paths, *ledger.known_models()}):
+        records = ModelRecords.of(ledger, model)
+        moments = frozenset([*waiting.get(model, ()), *asked.get(model, ())])
+        policy = _policy(workspace, records, paths.get(model), as_of, moments)
+        yield Needs(policy, frozenset(_needed(ledger, policy, records)), _with_snapshot(records))
 
 
-def _policy(workspace: Workspace, records: ModelRecords, path: Any, as_of: datetime) -> Policy:
-    ledger, model = workspace.ledger, records.model
-    history = tuple(ledger.champions(model))
+def _unrefused(workspace: Workspace, model: str, waiting: Iterable[Verdict]) -> list[datetime]:
+    """Return the as-of times of promotions that may still happen: those that nobody refused."""
+    answers = workspace.ledger.approvals(model)
+    return [v.evaluation.as_of for v in waiting if v.id not in answers or answers[v.id].approved]
+
+
+def _policy(
+    workspace: Workspace, records: ModelRecords, path: Any, as_of: datetime, moments: frozenset[datetime]
+) -> Policy:
+    model, history = records.model, tuple(workspace.ledger.champions(records.model))
     spec = _loaded(path) if path is not None else None
     keep = [spec.spec.retention.keep] if spec else [Retention().keep]
     if spec is None:
         spec = _last_frozen(workspace, records, history)
         keep += [spec.spec.retention.keep] if spec else []  # a YAML that is gone or broken never shortens anything
-    moments = {r.as_of for r in ledger.open_requests(model)}
-    moments |= {v.evaluation.as_of for v in _open_verdicts(workspace, records, history)}
-    return Policy(model, as_of - max(keep), frozenset(moments), spec, path is not None, history)
+    return Policy(model, as_of - max(keep), moments, spec, path is not None, history)
 
 
 def _loaded(path: Any) -> FrozenSpec | None:
@@ -151,17 +160,7 @@ def newest_spec(workspace: Workspace, model: str) -> FrozenSpec | None:
     return _last_frozen(workspace, ModelRecords.of(ledger, model), tuple(ledger.champions(model)))
 
 
-def _open_verdicts(workspace: Workspace, records: ModelRecords, history: Iterable[Champion]) -> list[Verdict]:
-    """Return the promotions that may still happen: nobody refused them, and nothing became of them yet."""
-    done = {champion.verdict_id for champion in history}
-    promoted = [v for v in records.verdicts.values() if v.decision == "promote" and not v.dry_run]
-    left = [v for v in promoted if v.id not in done]
-    answers = workspace.ledger.approvals(records.model) if left else {}
-    unrefused = [v for v in left if v.id not in answers or answers[v.id].approved]
-    return [v for v in unrefused if workspace.ledger.outcome(v.id) is None]
-
-
-def _needed(workspace: Workspace, policy: Policy, records: ModelRecords) -> Iterator[str]:
+def _needed(ledger: Ledger, policy: Policy, records: ModelRecords) -> Iterator[str]:
     for champion in policy.champions:
         yield from (release_key(champion.release_id), spec_key(champion.spec_id))
         yield from records.needs_of(champion.verdict_id)
@@ -173,7 +172,7 @@ def _needed(workspace: Workspace, policy: Policy, records: ModelRecords) -> Iter
     if policy.spec is not None:
         yield spec_key(policy.spec.id)
     first = policy.measured_from
-    for made in workspace.ledger.all_predictions(policy.model):
+    for made in ledger.all_predictions(policy.model):
         if policy.counts(made.as_of) or (first is not None and made.window.start >= first):
             yield made.key
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from retraining.ledger import Ledger
-from retraining.ledger.upkeep import ERASED, EVERY_MODEL, FREED, StoredReading
+from retraining.ledger.readings import StoredReading
+from retraining.ledger.upkeep import ERASED, EVERY_MODEL, FREED
 from retraining.records import Chunk, digest_of, from_dict
 
 _Readings = dict[datetime, list[tuple[datetime, tuple[Chunk, ...]]]]
@@ -46,7 +47,7 @@ def in_force(ledger: Ledger) -> Iterator[tuple[str, dict[str, StoredReading]]]:
 
     Erased chunks have their cleaned ones. The readings of one source are in memory at a time.
     """
-    for source in ledger.reading_sources():
+    for source in ledger.source_ids():
         yield source, _in_force_of(ledger, source)
 
 

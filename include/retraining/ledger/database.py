@@ -10,11 +10,13 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, OperationalError
 
 from retraining.errors import RequestError, Unavailable
 
+READS = "ledger_reads"
+"""Execution option of a connection that only reads."""
 _BUSY_TIMEOUT_S = 30
 """How long a SQLite writer waits for another: a task's transactions take milliseconds, so this means a hung process."""
 _MIGRATION_LOCK = 727_413_925
@@ -40,7 +42,7 @@ def open_engine(url: str) -> Engine:
     engine = create_engine(parsed, pool_pre_ping=True)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)
-        event.listen(engine, "begin", _begin_immediate)
+        event.listen(engine, "begin", _begin)
     try:
         if engine.dialect.name == "sqlite" and parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
@@ -66,8 +68,10 @@ def _configure_sqlite(connection: Any, _record: object) -> None:
     cursor.close()
 
 
-def _begin_immediate(connection: Any) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+def _begin(connection: Connection) -> None:
+    """A writer waits for its turn before it looks; a reader sees one state of the ledger, and waits for nobody."""
+    reads = connection.get_execution_options().get(READS)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def _upgrade(engine: Engine) -> None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select, Table, select
+from sqlalchemy import select
 
 from retraining.ledger import tables as t
-from retraining.records import Approval, Override, from_dict
+from retraining.ledger.connection import Connected
+from retraining.records import Approval, Override
 from retraining.windows import to_utc
 
 
-class People(ABC):
-    """Approvals and overrides. A mixin: `Ledger` brings the connection, and adds overrides with their champion."""
+class People(Connected):
+    """A mixin of `Ledger`; `Champions.move_champion` adds overrides, with their champion."""
 
     def add_approval(self, model: str, verdict_id: str, approved: bool, by: str, reason: str) -> None:
         """Record the answer to a verdict; the first answer stays."""
@@ -22,27 +21,29 @@ class People(ABC):
 
     def approval(self, verdict_id: str) -> tuple[bool, str] | None:
         """Return (approved, by whom) for a verdict, or None while nobody answered."""
+        found = self.approval_of(verdict_id)
+        return None if found is None else (found.approved, found.by)
+
+    def approval_of(self, verdict_id: str) -> Approval | None:
+        """Return the answer to a verdict, or None while nobody answered."""
         rows = self._all(select(t.approvals).where(t.approvals.c.verdict_id == verdict_id))
-        return (bool(rows[0].approved), str(rows[0].by)) if rows else None
+        return _approval(rows[0]) if rows else None
 
     def approvals(self, model: str) -> dict[str, Approval]:
         """Return the answers about a model by verdict, oldest first."""
         rows = self._all(select(t.approvals).where(t.approvals.c.model == model).order_by(t.approvals.c.row))
-        return {
-            r.verdict_id: Approval(r.model, r.verdict_id, bool(r.approved), r.by, r.reason, to_utc(r.recorded_at))
-            for r in rows
-        }
+        return {row.verdict_id: _approval(row) for row in rows}
+
+    def override_of(self, verdict_id: str) -> Override | None:
+        """Return the override of a verdict, or None."""
+        return self._record(Override, select(t.overrides.c.body).where(t.overrides.c.verdict_id == verdict_id))
 
     def overrides(self, model: str) -> dict[str, Override]:
         """Return a model's overrides by verdict, oldest first."""
-        query = select(t.overrides.c.body).where(t.overrides.c.model == model).order_by(t.overrides.c.row)
-        found = [from_dict(Override, row.body) for row in self._all(query)]
+        c = t.overrides.c
+        found = self._records(Override, select(c.body).where(c.model == model).order_by(c.row))
         return {override.verdict_id: override for override in found}
 
-    @abstractmethod
-    def _add(self, table: Table, **row: Any) -> bool:
-        """Insert a row; return whether it was not there yet."""
 
-    @abstractmethod
-    def _all(self, query: Select[Any]) -> Sequence[Any]:
-        """Return the rows a query finds."""
+def _approval(row: Any) -> Approval:
+    return Approval(row.model, row.verdict_id, bool(row.approved), row.by, row.reason, to_utc(row.recorded_at))

@@ -1,0 +1,141 @@
+"""What is newest, of one model or of all at once: each one query, whose answer does not grow with the history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, FromClause, Select, Table, func, select, true
+
+from retraining.ledger import tables as t
+from retraining.ledger.connection import Connected, models_in
+from retraining.records import Alert, Champion, Measurement, Request, TriggerDecision, Verdict, from_dict
+from retraining.windows import to_utc
+
+R = TypeVar("R")
+Where = Callable[[FromClause], ColumnElement[bool]]
+
+
+def _serious(verdicts: FromClause) -> ColumnElement[bool]:
+    return verdicts.c.dry_run.is_(False)
+
+
+def _anything(_: FromClause) -> ColumnElement[bool]:
+    return true()
+
+
+_SERIOUS = _serious(t.verdicts)
+
+
+class Newest(Connected):
+    """A mixin of `Ledger`. Functions named after many return one record, or one list, per model."""
+
+    # --- all models -------------------------------------------------------------------------------------------
+
+    def newest_verdicts(self, *, dry_runs: bool = True) -> dict[str, Verdict]:
+        """Return the verdict that was recorded last for each model."""
+        return self._newest(Verdict, t.verdicts, "row", where=_anything if dry_runs else _serious)
+
+    def last_verdict_times(self) -> dict[str, datetime]:
+        """Return the newest as-of time of each model's verdicts that were not dry runs."""
+        names, inner = models_in(t.verdicts), t.verdicts.alias()
+        newest = select(func.max(inner.c.as_of)).where(inner.c.model == names.c.model, _serious(inner))
+        rows = self._all(select(names.c.model, newest.scalar_subquery().label("as_of")))
+        return {row.model: to_utc(row.as_of) for row in rows if row.as_of}
+
+    def waiting_verdicts(self) -> dict[str, list[Verdict]]:
+        """Return the promotions of which nothing became yet, oldest first: they wait, or their run is under way."""
+        c = t.verdicts.c
+        query = select(c.model, c.body).outerjoin(t.outcomes, t.outcomes.c.verdict_id == c.id)
+        query = query.where(c.decision == "promote", _SERIOUS, t.outcomes.c.row.is_(None))
+        return self._grouped(Verdict, query.order_by(c.row))
+
+    def newest_decisions(self) -> dict[str, TriggerDecision]:
+        """Return each model's trigger decision of the newest as-of time."""
+        return self._newest(TriggerDecision, t.decisions, "as_of")
+
+    def newest_measurements(self) -> dict[str, Measurement]:
+        """Return each model's measurement of the newest as-of time."""
+        return self._newest(Measurement, t.measurements, "as_of")
+
+    def champions_now(self) -> dict[str, Champion]:
+        """Return the champion of each model that has one."""
+        return self._newest(Champion, t.champions, "sequence")
+
+    def open_requests_by_model(self) -> dict[str, list[Request]]:
+        """Return the requests no verdict has served yet, newest as-of first."""
+        c = t.requests.c
+        query = select(c.model, c.body).outerjoin(t.served, t.served.c.request_id == c.id)
+        return self._grouped(Request, query.where(t.served.c.row.is_(None)).order_by(c.as_of.desc(), c.row.desc()))
+
+    def alerts_by_model(self, since: datetime) -> dict[str, list[Alert]]:
+        """Return the alerts whose as-of time is `since` or later, in the order they were recorded."""
+        c = t.alerts.c
+        return self._grouped(Alert, select(c.model, c.body).where(c.as_of >= since).order_by(c.row))
+
+    def alert_counts(self) -> dict[str, int]:
+        """Return how many alerts each model has had."""
+        c = t.alerts.c
+        return {row.model: row.n for row in self._all(select(c.model, func.count().label("n")).group_by(c.model))}
+
+    # --- one model --------------------------------------------------------------------------------------------
+
+    def newest_verdict(self, model: str, *, dry_runs: bool = True) -> Verdict | None:
+        """Return the verdict that was recorded last for a model."""
+        return next(iter(self.newest_verdicts_of(model, 1, dry_runs=dry_runs)), None)
+
+    def newest_verdicts_of(self, model: str, count: int, *, dry_runs: bool = True) -> list[Verdict]:
+        """Return the `count` verdicts that were recorded last, newest first."""
+        c = t.verdicts.c
+        query = select(c.body).where(c.model == model)
+        query = query if dry_runs else query.where(_SERIOUS)
+        return self._records(Verdict, query.order_by(c.row.desc()).limit(count))
+
+    def verdict_times(self, model: str) -> list[datetime]:
+        """Return the as-of times of a model's verdicts that were not dry runs, oldest first."""
+        c = t.verdicts.c
+        return [to_utc(r.as_of) for r in self._all(select(c.as_of).where(c.model == model, _SERIOUS).order_by(c.as_of))]
+
+    def last_verdict_time(self, model: str, until: datetime) -> datetime | None:
+        """Return the newest as-of time, not after `until`, of a model's verdicts that were not dry runs."""
+        c = t.verdicts.c
+        found = self._one(select(func.max(c.as_of)).where(c.model == model, _SERIOUS, c.as_of <= until))
+        return None if found is None else to_utc(found)
+
+    def newest_decision(self, model: str) -> TriggerDecision | None:
+        """Return a model's trigger decision of the newest as-of time."""
+        return next(iter(self.newest_decisions_of(model, 1)), None)
+
+    def newest_decisions_of(self, model: str, count: int) -> list[TriggerDecision]:
+        """Return a model's `count` trigger decisions with the newest as-of times, newest first."""
+        c = t.decisions.c
+        return self._records(
+            TriggerDecision, select(c.body).where(c.model == model).order_by(c.as_of.desc()).limit(count)
+        )
+
+    def newest_alerts_of(self, model: str, count: int) -> list[Alert]:
+        """Return a model's `count` alerts that were recorded last, newest first."""
+        c = t.alerts.c
+        return self._records(Alert, select(c.body).where(c.model == model).order_by(c.row.desc()).limit(count))
+
+    # --- plumbing ---------------------------------------------------------------------------------------------
+
+    def _newest(self, cls: type[R], table: Table, by: str, *, where: Where = _anything) -> dict[str, R]:
+        """Return, per model, the record with the largest value of a column: one step into an index per model."""
+        names, inner = models_in(table), table.alias()
+        top = select(inner.c.row).where(inner.c.model == names.c.model, where(inner)).order_by(inner.c[by].desc())
+        rows = select(top.limit(1).scalar_subquery()).select_from(names)
+        query = select(table.c.model, table.c.body).where(table.c.row.in_(rows)).order_by(table.c.model)
+        return {row.model: from_dict(cls, row.body) for row in self._all(query)}
+
+    def _grouped(self, cls: type[R], query: Select[Any]) -> dict[str, list[R]]:
+        return grouped((row.model, from_dict(cls, row.body)) for row in self._all(query))
+
+
+def grouped(pairs: Iterable[tuple[str, R]]) -> dict[str, list[R]]:
+    """Return the values of each key, in their order."""
+    found: dict[str, list[R]] = {}
+    for key, value in pairs:
+        found.setdefault(key, []).append(value)
+    return found
