@@ -26,6 +26,7 @@ from retraining.evaluation.finalist import document_key
 from retraining.gate.decision import make_verdict, verdict_id
 from retraining.gate.policy import Policy
 from retraining.ledger import Ledger
+from retraining.monitor.performance import day_key
 from retraining.pages.verdicts.page import page_key
 from retraining.records import (
     Alert,
@@ -92,15 +93,25 @@ class Filling(Ledger):
             yield connection
 
 
-def fleet(folder: Path, n_models: int, n_days: int, changes: dict[str, Any] | None = None) -> Workspace:
-    """Write models with their history and return the workspace of their installation."""
+def fleet(
+    folder: Path, n_models: int, n_days: int, changes: dict[str, Any] | None = None, *, every: int = WEEK
+) -> Workspace:
+    """Write models with their history and return the workspace of their installation.
+
+    Parameters
+    ----------
+    changes
+        Keys of the YAML that differ from `samples.tiny`.
+    every
+        Days between retrainings.
+    """
     settings = settings_in(folder)
     settings.models.mkdir(parents=True, exist_ok=True)
     workspace = Workspace(settings)
     ledger = Filling(settings.ledger)
     for name in names(n_models):
         write_yaml(settings.models, name, changes)
-        life = _Life(workspace, ledger, name)
+        life = _Life(workspace, ledger, name, every)
         with ledger.one_transaction():
             life.live(n_days)
     ledger.close()
@@ -122,8 +133,8 @@ def write_yaml(folder: Path, name: str, changes: dict[str, Any] | None = None) -
 class _Life:
     """One model's life, day by day."""
 
-    def __init__(self, workspace: Workspace, ledger: Ledger, model: str) -> None:
-        self.work, self.ledger, self.model = workspace, ledger, model
+    def __init__(self, workspace: Workspace, ledger: Ledger, model: str, every: int) -> None:
+        self.work, self.ledger, self.model, self.every = workspace, ledger, model, every
         self.frozen: FrozenSpec = load(workspace.settings.models / f"{model}.yaml")
         self.source = source_id(workspace, self.frozen)
         self.columns = tuple(Column(f"x{i}", "double") for i in range(_N_COLUMNS))
@@ -145,7 +156,7 @@ class _Life:
         self.ledger.add_readings(self.source, as_of, read)
         for chunk in self._chunks(number):
             self._place(chunks.key_of(chunk.id))
-        if number % WEEK == 0:
+        if number % self.every == 0:
             self._retrain(number)
         if self.champion is not None:
             self._score(number, self.champion)
@@ -156,10 +167,12 @@ class _Life:
         key = f"predictions/{self.model}/{day(number):%Y-%m-%dT%H%M}.parquet"
         mark = digest_of([self.model, "predictions", number])
         parts = (window, champion.release_id, champion.sequence, mark, window.end, key, _N_ROWS, mark)
-        self.ledger.add_predictions(PredictionSet(self.model, *parts))
+        made = PredictionSet(self.model, *parts)
+        self.ledger.add_predictions(made)
         self._place(key)
-        done = DayPerformance(day(number), _N_ROWS, 0, 0.7, None, champion.release_id)
-        self.ledger.finish(self.model, "performance", digest_of([self.model, "performance", number]), done)
+        metric = 0.7 + 0.01 * (number % 3)
+        done = DayPerformance(day(number), _N_ROWS, 0, metric, None, champion.release_id)
+        self.ledger.finish(self.model, "performance", day_key(self.frozen, made, self._chunks(number)[1]), done)
 
     def _watch(self, number: int, champion: Champion) -> None:
         columns = tuple(drift(f"x{i}", drifted=False) for i in range(_N_COLUMNS))

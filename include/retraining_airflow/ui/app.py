@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any
 
 from airflow.api_fastapi.app import get_auth_manager
@@ -17,11 +18,11 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from retraining.audit.history import events_of
-from retraining.audit.status import Status, status
+from retraining.audit.status import Known, Status, status
 from retraining.errors import RetrainingError, Unavailable
 from retraining.pages.verdicts import card, page
-from retraining.records import CheckResult, from_dict, short, shown_day
-from retraining.settings import settings
+from retraining.records import CheckResult, Verdict, digest_of, from_dict, short, shown_day
+from retraining.settings import Settings, settings
 from retraining.spec import find_models, load
 from retraining.workspace import Workspace
 from retraining_airflow.names import RETRAIN, dag_id
@@ -46,31 +47,38 @@ def make_app() -> FastAPI:
     @app.get("/models", response_class=HTMLResponse)
     def models(user: GetUserDep, auth: Auth) -> str:
         """List the models whose retraining the user may see."""
-        work = Workspace(settings())
-        seen = [m for m in find_models(work.settings.models) if _may_see(auth, user, m)]
-        return _render("models.html", rows=[_row(work, name) for name in seen])
+        work = _workspace(settings())
+        seen = {m: path for m, path in find_models(work.settings.models).items() if _may_see(auth, user, m)}
+        try:
+            known = Known.of_all(work.ledger)
+        except Unavailable as error:
+            raise HTTPException(503, str(error)) from error
+        return _render("models.html", rows=[_row(work, name, path, known) for name, path in seen.items()])
 
     @app.get("/models/{model}", response_class=HTMLResponse)
     def model(model: str, user: GetUserDep, auth: Auth) -> str:
         """Show one model's state and history."""
         if not _may_see(auth, user, model):
             raise HTTPException(403, f"You may not see {dag_id(RETRAIN, model)}.")
-        work = Workspace(settings())
-        if model not in find_models(work.settings.models):
+        work = _workspace(settings())
+        path = find_models(work.settings.models).get(model)
+        if path is None:
             raise HTTPException(404, f"There is no model {model}.")
         try:
-            events = events_of(work.ledger, model)[-_NEWEST_EVENTS:][::-1]
-            verdicts = work.ledger.verdicts(model)[-_NEWEST_VERDICTS:][::-1]
+            row = _row(work, model, path, Known.of(work.ledger, model))
+            events = events_of(work.ledger, model, _NEWEST_EVENTS)[::-1]
+            verdicts = work.ledger.newest_verdicts_of(model, _NEWEST_VERDICTS)
             champions = work.ledger.champions(model)[::-1]
+            validations = _validations(work, model)
         except Unavailable as error:
             raise HTTPException(503, str(error)) from error
         return _render(
             "model.html",
-            row=_row(work, model),
+            row=row,
             events=events,
             verdicts=verdicts,
             champions=champions,
-            validations=_validations(work, model),
+            validations=validations,
         )
 
     @app.get("/models/{model}/validations/{snapshot}/{name}", response_class=HTMLResponse)
@@ -78,12 +86,14 @@ def make_app() -> FastAPI:
         """Show the page of one validation that the ledger knows."""
         if not _may_see(auth, user, model):
             raise HTTPException(403, f"You may not see {dag_id(RETRAIN, model)}.")
-        work = Workspace(settings())
+        work = _workspace(settings())
         key = f"reports/validation/{snapshot}-{name}"
-        if key not in {v["report_key"] for v in work.ledger.finished_all(model, _VALIDATION).values()}:
-            raise HTTPException(404, f"{model} has no such validation.")
         try:
+            if not work.ledger.finished_keys(model, _VALIDATION, [digest_of(key)]):
+                raise HTTPException(404, f"{model} has no such validation.")
             content = work.store.read(key).decode()
+        except Unavailable as error:
+            raise HTTPException(503, str(error)) from error
         except RetrainingError as error:
             raise HTTPException(404, str(error)) from error
         return HTMLResponse(content, headers={"Content-Security-Policy": _NO_SCRIPTS})
@@ -93,18 +103,15 @@ def make_app() -> FastAPI:
         """Show a verdict with what became of it up to now."""
         if not _may_see(auth, user, model):
             raise HTTPException(403, f"You may not see {dag_id(RETRAIN, model)}.")
-        work = Workspace(settings())
-        found = work.ledger.verdict(identity)
-        if found is None or found.model != model:
-            raise HTTPException(404, f"{model} has no such verdict.")
-        return _shown(lambda: page.live(work, found))
+        work = _workspace(settings())
+        return _shown(lambda: page.live(work, _verdict(work, model, identity)))
 
     @app.get("/models/{model}/versions/{version}", response_class=HTMLResponse)
     def model_card(model: str, version: int, user: GetUserDep, auth: Auth) -> HTMLResponse:
         """Show the model card of a version."""
         if not _may_see(auth, user, model):
             raise HTTPException(403, f"You may not see {dag_id(RETRAIN, model)}.")
-        work = Workspace(settings())
+        work = _workspace(settings())
         return _shown(lambda: card.as_html(card.card_of(work, model, version)))
 
     return app
@@ -120,9 +127,22 @@ def _shown(render: Callable[[], str]) -> HTMLResponse:
         raise HTTPException(404, str(error)) from error
 
 
+@cache
+def _workspace(place: Settings) -> Workspace:
+    """Return the one workspace of an installation in this process: its ledger keeps its connections."""
+    return Workspace(place)
+
+
+def _verdict(work: Workspace, model: str, identity: str) -> Verdict:
+    found = work.ledger.verdict(identity)
+    if found is None or found.model != model:
+        raise HTTPException(404, f"{model} has no such verdict.")
+    return found
+
+
 def _validations(work: Workspace, model: str) -> list[dict[str, Any]]:
     """Return a model's newest validations, newest first, with the two parts of their page's address."""
-    known = list(work.ledger.finished_all(model, _VALIDATION).values())[-_NEWEST_VALIDATIONS:][::-1]
+    known = work.ledger.newest_results(model, _VALIDATION, _NEWEST_VALIDATIONS)
     parts = [v["report_key"].removeprefix("reports/validation/").partition("-") for v in known]
     return [
         {**v, "snapshot": p[0], "name": p[2], "blocked": any(_blocks(q) for q in v["problems"])}
@@ -138,10 +158,10 @@ def _may_see(auth: BaseAuthManager[Any], user: BaseUser, model: str) -> bool:
     return auth.is_authorized_dag(method="GET", details=DagDetails(id=dag_id(RETRAIN, model)), user=user)
 
 
-def _row(work: Workspace, model: str) -> tuple[str, Status | None, str]:
+def _row(work: Workspace, model: str, path: Path, known: Known) -> tuple[str, Status | None, str]:
     """Return a model's name, its state, and, when its YAML does not load, the error instead."""
     try:
-        return model, status(work, load(find_models(work.settings.models)[model]), datetime.now(UTC)), ""
+        return model, status(work, load(path), datetime.now(UTC), known), ""
     except RetrainingError as error:
         return model, None, str(error)
 
