@@ -181,7 +181,7 @@ class _Life:
         self.ledger.add_measurement(found)
         self._place(key)
         as_of, mark = found.as_of, digest_of([self.model, "decision", number])
-        asks = number % (4 * WEEK) == 4 * WEEK - 1
+        asks = number % (4 * WEEK) == 4 * WEEK - 1 and not self.ledger.open_requests(self.model)
         outcome, reason = ("ask", "performance: roc_auc") if asks else ("quiet", "")
         facts = ("roc_auc 0.70 in the last 14 days, 0.70 before: holds", f"no drift in {_N_COLUMNS} columns")
         self.ledger.add_decision(TriggerDecision(mark, self.model, as_of, outcome, reason, facts, ("a real fall",)))  # type: ignore[arg-type]  # of the outcomes
