@@ -220,7 +220,7 @@ class _Life:
     def _validate(self, refit: Snapshot) -> None:
         key = f"reports/validation/{refit.id}-rows.html"
         found = Validation(refit.id, "suite", 12, refit.n_rows, 0, refit.id, (), key)
-        self.ledger.finish_many(self.model, "validation", {digest_of(key): to_dict(found)})
+        self.ledger.finish_many(self.model, "validation", {digest_of(key.removesuffix(".html")): to_dict(found)})
         self._place(key)
 
     def _judged(self, number: int, candidate: str, holdout: Snapshot, refit: Snapshot) -> Verdict:

@@ -97,3 +97,16 @@ def test_a_verdict_and_a_card_are_reachable_and_run_nothing(client: Callable[...
         assert client(f"retrain__{NAME}", "retrain__other").get(f"/models/{other}").status_code == 404
     for seen in (link, f"{NAME}/versions/1"):
         assert client().get(f"/models/{seen}").status_code == 403
+
+
+def test_while_the_ledger_is_away_every_page_says_so(
+    client: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "ledger.db").mkdir()
+    monkeypatch.setenv("RETRAINING_LEDGER", f"sqlite:///{tmp_path / 'ledger.db'}")
+    browser = client(f"retrain__{NAME}")
+    below = f"/models/{NAME}"
+    for page in ("/models", below, f"{below}/verdicts/{'ab' * 32}", f"{below}/versions/1", f"{below}/validations/a/b"):
+        answer = browser.get(page)
+        assert answer.status_code == 503, page
+        assert "Check RETRAINING_LEDGER and the database." in answer.json()["detail"]

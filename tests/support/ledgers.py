@@ -20,10 +20,11 @@ from sqlalchemy import create_engine, make_url, text
 
 from retraining.care.erase import ErasedObject, Erasure
 from retraining.care.retention import Sweep
-from retraining.data.erasure import DROPPED, KEYS, ErasedKey
-from retraining.data.readings import Cleaned, freed_key
+from retraining.data.readings import freed_key
 from retraining.ledger import Ledger
-from retraining.ledger.upkeep import ERASED, ERASED_SET, EVERY_MODEL, FREED
+from retraining.ledger.erasures import ErasedKey
+from retraining.ledger.quarantine import Quarantined, TakenIn
+from retraining.ledger.work import EVERY_MODEL
 from retraining.records import (
     Alert,
     CandidateScore,
@@ -39,7 +40,6 @@ from retraining.records import (
     Tried,
     Window,
     digest_of,
-    to_dict,
 )
 from retraining.validation import quarantine
 from samples.records import champion, decision, evaluation, measurement, request, verdict
@@ -114,7 +114,7 @@ def _work(ledger: Ledger) -> None:
     ledger.finish(NAME, "performance", "p1", performance(45))
     ledger.finish_many(NAME, "validation", {digest_of("report"): {"report_key": "reports/validation/1.html"}})
     ledger.finish_many(NAME, "partition", {digest_of("partition"): {"start": day(1).isoformat(), "n_rows": 40}})
-    ledger.finish_many(NAME, "unique key", {digest_of(["c1", "c2"]): {"chunks": ["c1", "c2"]}})
+    ledger.finish_many(NAME, "unique keys", {digest_of(["c1", "c2"]): {"chunks": ["c1", "c2"]}})
 
 
 def _judged(ledger: Ledger) -> None:
@@ -156,33 +156,33 @@ def _watched(ledger: Ledger) -> None:
 
 def _set_aside(ledger: Ledger) -> None:
     for number, blocks in ((1, False), (2, True), (3, True)):
-        body = {
-            "mark": digest_of(["mark", number]),
-            "partition": day(number).isoformat(),
-            "features_id": digest_of(["features", number]),
-            "n_rows": number,
-            "n_partition": 40,
-            "checks": {"x1: expect_column_values_to_be_between": number},
-            "key": f"quarantine/{number}.parquet",
-            "blocks": blocks,
-        }
-        ledger.finish_many(NAME, "quarantine", {digest_of(["entry", number]): body})
+        kept = Quarantined(
+            mark=digest_of(["mark", number]),
+            partition=day(number),
+            features_id=digest_of(["features", number]),
+            n_rows=number,
+            n_partition=40,
+            checks={"x1: expect_column_values_to_be_between": number},
+            key=f"quarantine/{number}.parquet",
+            blocks=blocks,
+        )
+        ledger.set_aside(NAME, {digest_of(["entry", number]): kept})
     quarantine.drop(ledger, NAME, day(3), "ann", "a test order")
-    ended = {"why": "the rows were repaired at their source", "features_id": digest_of("repaired")}
-    ledger.finish_many(NAME, "quarantine end", {digest_of(["entry", 1]): ended})
-    ledger.finish_many(NAME, "distrusted", {digest_of("bad reading"): {"snapshot": "snapshot"}})
+    ended = TakenIn("the rows were repaired at their source", digest_of("repaired"))
+    ledger.take_in(NAME, {digest_of(["entry", 1]): ended})
+    ledger.distrust(NAME, [digest_of("bad reading")], "snapshot")
 
 
 def _erased(ledger: Ledger) -> None:
     key = ErasedKey(("customer",), day(55), "asked by the person", "ann")
     for model in (NAME, OTHER):
-        ledger.finish_many(model, KEYS, {digest_of("person"): to_dict(key)})
-    ledger.finish_many(NAME, DROPPED, {digest_of("reading"): {"n_rows": 2}})
-    ledger.finish_many(EVERY_MODEL, ERASED, {chunk("b", 2).id: to_dict(Cleaned(chunk("b cleaned", 2)))})
-    ledger.finish_many(EVERY_MODEL, ERASED, {chunk("c", 2).id: to_dict(Cleaned(None))})
+        ledger.add_erased_keys(model, [digest_of("person")], key)
+    ledger.add_erased_rows(NAME, digest_of("reading"), 2)
+    ledger.replace_chunk(chunk("b", 2).id, chunk("b cleaned", 2))
+    ledger.replace_chunk(chunk("c", 2).id, None)
     old = predictions(NAME, 49)
     cleaned = dataclasses.replace(old, key="predictions/tiny/49-cleaned.parquet", n_rows=39)
-    ledger.finish_many(EVERY_MODEL, ERASED_SET, {digest_of(old.key): to_dict(cleaned)})
+    ledger.replace_predictions(old.key, cleaned)
     objects = (ErasedObject("features", "chunks/1.parquet", 1),)
     record = Erasure(NAME, ("customer",), day(55), "asked", "ann", False, objects, ("s",), (NAME, OTHER), ())
     ledger.finish(NAME, "erase", digest_of("erasure"), record)
@@ -190,8 +190,8 @@ def _erased(ledger: Ledger) -> None:
 
 def _freed(ledger: Ledger) -> None:
     freed, item = freed_key(SOURCE, day(1), day(5)), "releases/old"
-    ledger.finish_many(EVERY_MODEL, FREED, {freed: {"as_of": day(58).isoformat()}})
-    ledger.finish_many(EVERY_MODEL, FREED, {digest_of(item): {"as_of": day(58).isoformat(), "item": item}})
+    ledger.free_readings([freed], day(58))
+    ledger.free_items({digest_of(item): item}, day(58))
     ledger.finish(EVERY_MODEL, "housekeeping", digest_of("sweep"), Sweep(day(58), 1, 2048, 1, {"releases": 1}))
 
 
@@ -201,8 +201,10 @@ def everything(ledger: Ledger) -> dict[str, Any]:
         "models": ledger.models(),
         "known": ledger.known_models(),
         "readings": ledger.every_reading(),
-        "erased chunks": ledger.finished_keys(EVERY_MODEL, ERASED, [chunk(c).id for c in "abc"]),
-        "freed": ledger.finished_all(EVERY_MODEL, FREED),
+        "erased chunks": ledger.replaced_chunks(chunk(c).id for c in "abc"),
+        "freed": ledger.freed(
+            [freed_key(SOURCE, day(1), day(5)), freed_key(SOURCE, day(1), day(6)), digest_of("releases/old")]
+        ),
         "sweeps": ledger.recorded(Sweep, EVERY_MODEL, "housekeeping"),
     }
     for model in (NAME, OTHER):
@@ -217,7 +219,7 @@ _READ: dict[str, Callable[[Ledger, str], Any]] = {
     "performance": lambda ledger, model: ledger.finished(DayPerformance, model, "performance", "p1"),
     "validations": lambda ledger, model: ledger.finished_all(model, "validation"),
     "partitions": lambda ledger, model: ledger.finished_all(model, "partition"),
-    "unique": lambda ledger, model: ledger.finished_all(model, "unique key"),
+    "unique": lambda ledger, model: ledger.finished_all(model, "unique keys"),
     "verdicts": lambda ledger, model: ledger.verdicts(model),
     "near": lambda ledger, model: ledger.verdicts_near(model, Window(day(32), day(39))),
     "looks": lambda ledger, model: ledger.looks_at(model, Window(day(32), day(39))),
@@ -234,9 +236,9 @@ _READ: dict[str, Callable[[Ledger, str], Any]] = {
     "decisions": lambda ledger, model: ledger.decisions(model),
     "alerts": lambda ledger, model: ledger.alerts(model),
     "quarantine": lambda ledger, model: quarantine.entries(ledger, model),
-    "distrusted": lambda ledger, model: ledger.finished_all(model, "distrusted"),
-    "erased keys": lambda ledger, model: ledger.recorded(ErasedKey, model, KEYS),
-    "erased rows": lambda ledger, model: ledger.finished_all(model, DROPPED),
+    "distrusted": lambda ledger, model: ledger.distrusted(model, [digest_of("bad reading"), digest_of("good one")]),
+    "erased keys": lambda ledger, model: ledger.erased_keys(model),
+    "erased rows": lambda ledger, model: ledger.erased_rows(model),
     "erasures": lambda ledger, model: ledger.recorded(Erasure, model, "erase"),
 }
 

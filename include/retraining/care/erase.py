@@ -15,11 +15,9 @@ from datetime import datetime
 from retraining.care import holdings
 from retraining.care.holdings import FileHit, Hit, Holdings, Learnt, Whose
 from retraining.data import chunks, erasure, parquet
-from retraining.data.erasure import ErasedKey
-from retraining.data.readings import Cleaned
 from retraining.errors import RequestError
-from retraining.ledger.upkeep import ERASED, ERASED_SET, EVERY_MODEL
-from retraining.records import digest_of, to_dict
+from retraining.ledger.erasures import ErasedKey
+from retraining.records import digest_of
 from retraining.store import Store, sha256
 from retraining.workspace import Workspace
 
@@ -108,9 +106,9 @@ def _objects(found: Holdings) -> tuple[ErasedObject, ...]:
 
 def _apply(workspace: Workspace, target: str, found: Holdings, whose: Whose, record: Erasure) -> None:
     ledger = workspace.ledger
-    key = to_dict(ErasedKey(whose.columns, record.erased_at, record.reason, record.by))
+    key = ErasedKey(whose.columns, record.erased_at, record.reason, record.by)
     for model in record.models:
-        ledger.finish_many(model, erasure.KEYS, dict.fromkeys(sorted(whose.digests), key))
+        ledger.add_erased_keys(model, whose.digests, key)
     for file in found.files:
         _replace_file(workspace, file)
     for hit in (*found.labels, *found.features):
@@ -122,7 +120,7 @@ def _apply(workspace: Workspace, target: str, found: Holdings, whose: Whose, rec
 def _replace_chunk(workspace: Workspace, target: str, hit: Hit, found: Holdings, whose: Whose, record: Erasure) -> None:
     store, chunk = workspace.store, hit.chunk
     cleaned = chunks.write(store, hit.others, chunk.kind, chunk.start, target)[0] if hit.others.num_rows else None
-    workspace.ledger.finish_many(EVERY_MODEL, ERASED, {chunk.id: to_dict(Cleaned(cleaned))})
+    workspace.ledger.replace_chunk(chunk.id, cleaned)
     named = [m.id for m in found.snapshots if chunk.id in {c.id for c in (*m.features, *m.labels)}]
     store.write_json_once(
         chunks.tombstone_of(chunk.id),
@@ -151,5 +149,5 @@ def _replace_file(workspace: Workspace, file: FileHit) -> None:
     workspace.store.write_once(key, content)
     if file.made is not None:
         made = dataclasses.replace(file.made, key=key, n_rows=file.others.num_rows, file_sha256=digest)
-        workspace.ledger.finish_many(EVERY_MODEL, ERASED_SET, {digest_of(file.key): to_dict(made)})
+        workspace.ledger.replace_predictions(file.key, made)
     workspace.store.delete(file.key)

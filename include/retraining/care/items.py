@@ -18,7 +18,6 @@ from retraining.data import chunks, snapshots
 from retraining.data.snapshots import snapshot_key
 from retraining.evaluation.finalist import document_key, flips_key, has_document
 from retraining.ledger import Ledger
-from retraining.ledger.upkeep import EVERY_MODEL, FREED
 from retraining.pages.verdicts.page import page_key
 from retraining.records import Release, Snapshot, Trained, Tried, Verdict, digest_of, from_dict, short
 from retraining.spec import spec_key
@@ -80,7 +79,7 @@ def freed_item(item: str) -> str:
 def not_freed(ledger: Ledger, items: Iterable[str]) -> set[str]:
     """Leave out the items that housekeeping freed."""
     wanted = {freed_item(item): item for item in items}
-    freed = ledger.finished_keys(EVERY_MODEL, FREED, sorted(wanted))
+    freed = ledger.freed(wanted)
     return {item for key, item in wanted.items() if key not in freed}
 
 

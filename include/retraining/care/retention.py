@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -22,7 +22,7 @@ from retraining.data.readings import in_force
 from retraining.data.snapshots import snapshot_key
 from retraining.evaluation.finalist import FINALISTS, FLIPS
 from retraining.ledger import Ledger
-from retraining.ledger.upkeep import EVERY_MODEL, FREED
+from retraining.ledger.work import EVERY_MODEL
 from retraining.pages.verdicts.page import VERDICTS
 from retraining.records import Snapshot, digest_of
 from retraining.store import Entry
@@ -103,13 +103,13 @@ def plan(workspace: Workspace, as_of: datetime) -> Plan:
 def sweep(workspace: Workspace, made: Plan) -> Sweep:
     """Free what a plan names and record it; what a run came to name since is left alone."""
     ledger, store = workspace.ledger, workspace.store
-    _mark(ledger, made.readings, made.as_of)
+    ledger.free_readings(made.readings, made.as_of)
     spared = _named_since(workspace, made)
-    ledger.finish_many(EVERY_MODEL, FREED, _item_marks(made, spared))
+    ledger.free_items(_item_marks(made, spared), made.as_of)
     freed = [c for c in made.free if items.item_of(c.key) not in spared and store.delete(c.key)]
     keys = {c.key for c in freed if _is_chunk(c.key)}
-    late = list(readings_that_lead_to(ledger, keys.__contains__)) if keys else []  # read while the sweep was under way
-    _mark(ledger, sorted(late), made.as_of)
+    late = set(readings_that_lead_to(ledger, keys.__contains__)) if keys else set()  # read while it was under way
+    ledger.free_readings(late, made.as_of)
     kinds = Counter(c.key.partition("/")[0] for c in freed)
     done = Sweep(made.as_of, len(freed), sum(c.n_bytes for c in freed), len(made.readings) + len(late), dict(kinds))
     key = digest_of([made.as_of.isoformat(), [c.key for c in made.free], list(made.readings)])
@@ -194,15 +194,11 @@ def _is_chunk(key: str) -> bool:
 # --- sweeping -----------------------------------------------------------------------------------------------------
 
 
-def _mark(ledger: Ledger, readings: Iterable[str], as_of: datetime) -> None:
-    ledger.finish_many(EVERY_MODEL, FREED, {mark: {"as_of": as_of.isoformat()} for mark in readings})
-
-
-def _item_marks(made: Plan, spared: set[str]) -> dict[str, dict[str, str]]:
+def _item_marks(made: Plan, spared: set[str]) -> dict[str, str]:
     unnamed = ("chunks/", "reports/", "quarantine/")
     listed = [c.key for c in made.free if not c.key.startswith(unnamed) or c.key.startswith(FINALISTS)]
     named = {items.item_of(key) for key in listed}
-    return {items.freed_item(i): {"as_of": made.as_of.isoformat(), "item": i} for i in sorted(named - spared)}
+    return {items.freed_item(item): item for item in named - spared}
 
 
 def _named_since(workspace: Workspace, made: Plan) -> set[str]:

@@ -12,7 +12,6 @@ import hmac
 import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import product
 
@@ -26,21 +25,9 @@ from retraining.store import Store
 from retraining.windows import parse_time
 
 SALT = f"{chunks.ERASED}salt"
-KEYS, DROPPED = "erased key", "erased rows"
-"""Stages in the ledger: digests of a model's erased keys, and how many rows were dropped at which reading."""
 
 Text = tuple[str, str]
 """A value as its kind (text, number, time, truth) and its canonical text, so that 42 and 42.0 are one number."""
-
-
-@dataclass(frozen=True)
-class ErasedKey:
-    """That a key was erased for a model: its columns, not their values."""
-
-    columns: tuple[str, ...]
-    erased_at: datetime
-    reason: str
-    by: str
 
 
 def salt_of(store: Store) -> bytes:
@@ -87,7 +74,7 @@ def without_erased(store: Store, ledger: Ledger, model: str, rows: pa.Table, whe
         When a column that an erased key is made of is no longer there, so that nobody can tell whose rows they are.
     """
     wanted: dict[tuple[str, ...], set[str]] = {}
-    for found, key in ledger.recorded(ErasedKey, model, KEYS).items():
+    for found, key in ledger.erased_keys(model).items():
         wanted.setdefault(key.columns, set()).add(found)
     if not wanted:
         return rows
@@ -101,7 +88,7 @@ def without_erased(store: Store, ledger: Ledger, model: str, rows: pa.Table, whe
     for columns, digests in sorted(wanted.items()):
         rows = rows.filter(pa.array([not hit for hit in holds(rows, columns, digests, salt)], pa.bool_()))
     if rows.num_rows < n_before:
-        ledger.finish_many(model, DROPPED, {digest_of([model, where]): {"n_rows": n_before - rows.num_rows}})
+        ledger.add_erased_rows(model, digest_of([model, where]), n_before - rows.num_rows)
     return rows
 
 

@@ -104,12 +104,12 @@ def distrust(ledger: Ledger, snapshot: Snapshot, starts: Iterable[datetime]) -> 
     for chunk in (*snapshot.features, *snapshot.labels):
         held.setdefault(chunk.start, set()).add(chunk.id)
     marks = {
-        _mark(snapshot.source_id, start, found): {"snapshot": snapshot.id}
+        _mark(snapshot.source_id, start, found)
         for start, usable in readings.usable(ledger, snapshot.source_id, seen).items()
         for _, found in usable
         if held.get(start, set()) <= {c.id for c in found}
     }
-    ledger.finish_many(snapshot.model, "distrusted", marks)
+    ledger.distrust(snapshot.model, marks, snapshot.id)
 
 
 def _mark(source_id: str, start: datetime, found: tuple[Chunk, ...]) -> str:
@@ -119,7 +119,7 @@ def _mark(source_id: str, start: datetime, found: tuple[Chunk, ...]) -> str:
 def _trusted(reader: Reader, known: dict[datetime, list[Reading]]) -> dict[datetime, list[Reading]]:
     """Leave out readings whose rows broke a blocking check."""
     marks = {_mark(reader.source_id, start, found) for start, seen in known.items() for _, found in seen}
-    bad = reader.ledger.finished_keys(reader.frozen.model, "distrusted", sorted(marks))
+    bad = reader.ledger.distrusted(reader.frozen.model, marks)
     if not bad:
         return known
     return {

@@ -6,22 +6,13 @@ The ledger only ever grows, so a reading is never taken back; marks beside it sa
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 
 from retraining.ledger import Ledger
 from retraining.ledger.readings import StoredReading
-from retraining.ledger.upkeep import ERASED, EVERY_MODEL, FREED
-from retraining.records import Chunk, digest_of, from_dict
+from retraining.records import Chunk, digest_of
 
 _Readings = dict[datetime, list[tuple[datetime, tuple[Chunk, ...]]]]
-
-
-@dataclass(frozen=True)
-class Cleaned:
-    """What stands in for an erased chunk: the chunk of the other rows, or None when there are none."""
-
-    chunk: Chunk | None
 
 
 def freed_key(source_id: str, start: datetime, as_of: datetime) -> str:
@@ -32,7 +23,7 @@ def freed_key(source_id: str, start: datetime, as_of: datetime) -> str:
 def usable(ledger: Ledger, source_id: str, known: _Readings) -> _Readings:
     """Leave out readings whose chunks were freed, and name the cleaned chunk where one was erased."""
     keys = {freed_key(source_id, start, when): (start, when) for start, seen in known.items() for when, _ in seen}
-    freed = {keys[key] for key in ledger.finished_keys(EVERY_MODEL, FREED, sorted(keys))}
+    freed = {keys[key] for key in ledger.freed(keys)}
     cleaned = replacements(ledger, (c.id for seen in known.values() for _, found in seen for c in found))
     if not freed and not cleaned:
         return known
@@ -53,7 +44,7 @@ def in_force(ledger: Ledger) -> Iterator[tuple[str, dict[str, StoredReading]]]:
 
 def _in_force_of(ledger: Ledger, source_id: str) -> dict[str, StoredReading]:
     known = {freed_key(r.source_id, r.start, r.as_of): r for r in ledger.readings_of(source_id)}
-    freed = ledger.finished_keys(EVERY_MODEL, FREED, sorted(known))
+    freed = ledger.freed(known)
     cleaned = replacements(ledger, {c.id for r in known.values() for c in r.chunks})
     return {
         key: StoredReading(r.source_id, r.start, r.as_of, replaced(r.chunks, cleaned))
@@ -67,8 +58,7 @@ def replacements(ledger: Ledger, chunk_ids: Iterable[str]) -> dict[str, Chunk | 
     found: dict[str, Chunk | None] = {}
     ask = set(chunk_ids)
     while ask:
-        bodies = ledger.finished_keys(EVERY_MODEL, ERASED, sorted(ask))
-        new = {identity: from_dict(Cleaned, body).chunk for identity, body in bodies.items()}
+        new = ledger.replaced_chunks(ask)
         found.update(new)
         ask = {chunk.id for chunk in new.values() if chunk is not None} - set(found)
     return found

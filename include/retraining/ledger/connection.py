@@ -13,7 +13,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from retraining.errors import Unavailable
-from retraining.ledger.database import READS, first_line, open_engine
+from retraining.ledger.database import READS, close_engine, first_line, open_engine
 from retraining.records import from_dict
 
 R = TypeVar("R")
@@ -29,29 +29,33 @@ class Connected:
     """What every part of the ledger stands on: reading, and adding what is not there yet."""
 
     def __init__(self, url: str) -> None:
-        self._engine = open_engine(url)
+        self._url, self._engine = url, open_engine(url)
+
+    def close(self) -> None:
+        """Give the connections back. Other ledgers of this process, which share them, go on with new ones."""
+        close_engine(self._url)
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         """Open a transaction that sees one state of the ledger, and keeps nobody from writing."""
-        with self._told(""), self._engine.connect() as connection:
+        with self._told(), self._engine.connect() as connection:
             reader = connection.execution_options(**{READS: True})
             with reader.begin():
                 yield reader
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
-        with self._told(" Nothing was recorded."), self._engine.begin() as connection:
+        with self._told(), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
-    def _told(self, consequence: str) -> Iterator[None]:
+    def _told(self) -> Iterator[None]:
         try:
             yield
         except (OperationalError, InterfaceError, PoolTimeout) as error:
             url = self._engine.url.render_as_string(hide_password=True)
             cause = first_line(getattr(error, "orig", None) or error)
-            raise Unavailable(f"ledger {url}: {cause}.{consequence}") from error
+            raise Unavailable(f"ledger {url}: {cause}. Nothing was recorded.") from error
 
     def _insert(self, connection: Connection, table: Table, row: dict[str, Any]) -> bool:
         """Add a row; return whether it was not there yet. Whatever else is wrong with it is an error."""
@@ -77,6 +81,12 @@ class Connected:
     def _all(self, query: Query) -> Sequence[Any]:
         with self._reading() as connection:
             return connection.execute(query).all()
+
+    def _among(self, query: Select[Any], column: ColumnElement[str], keys: Iterable[str]) -> list[Any]:
+        """Return the rows whose column is among the keys."""
+        listed = sorted(set(keys))
+        batches = (listed[start : start + BATCH] for start in range(0, len(listed), BATCH))
+        return [row for batch in batches for row in self._all(query.where(column.in_(batch)))]
 
     def _one(self, query: Query) -> Any:
         with self._reading() as connection:

@@ -1,8 +1,11 @@
-"""Opening the ledger's database: engine, waiting for locks, and migrations."""
+"""Opening the ledger's database: one engine per process, waiting for locks, and migrations."""
 
 from __future__ import annotations
 
 import logging
+import os
+import threading
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, OperationalError
 
 from retraining.errors import RequestError, Unavailable
@@ -19,12 +22,20 @@ READS = "ledger_reads"
 """Execution option of a connection that only reads."""
 _BUSY_TIMEOUT_S = 30
 """How long a SQLite writer waits for another: a task's transactions take milliseconds, so this means a hung process."""
+_PATIENCE = {"connect_timeout": 10}
+"""Seconds until a server that does not answer counts as away: a page says so then, instead of hanging."""
 _MIGRATION_LOCK = 727_413_925
 """PostgreSQL advisory lock under which migrations run; an arbitrary constant of this application."""
 
 
+_engines: dict[str, Engine] = {}
+_opening = threading.Lock()
+_inherited: list[object] = []
+"""Pools of connections that a parent opened, kept so that no one closes them here: the parent goes on using them."""
+
+
 def open_engine(url: str) -> Engine:
-    """Return an engine whose schema is up to date.
+    """Return this process's engine for a database, whose schema is up to date.
 
     Raises
     ------
@@ -33,25 +44,70 @@ def open_engine(url: str) -> Engine:
     Unavailable
         When the database does not answer.
     """
+    _watch_forks()
+    with _opening:
+        if url not in _engines:
+            _engines[url] = _upgraded(url)
+        return _engines[url]
+
+
+def close_engine(url: str) -> None:
+    """Give the connections back; whoever still holds the engine gets new ones when it asks."""
+    with _opening:
+        engine = _engines.pop(url, None)
+    if engine is not None:
+        engine.dispose()
+
+
+@cache
+def _watch_forks() -> None:
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _after_fork() -> None:
+    """Start with connections and a lock of this process's own: a connection serves one process only."""
+    global _opening
+    _opening = threading.Lock()
+    for engine in _engines.values():
+        _inherited.append(engine.pool)
+        engine.dispose(close=False)
+
+
+def _upgraded(url: str) -> Engine:
     try:
         parsed = make_url(url)
     except ArgumentError as error:
         raise RequestError(
             "RETRAINING_LEDGER is not a SQLAlchemy URL, for example sqlite:////path/ledger.db"
         ) from error
-    engine = create_engine(parsed, pool_pre_ping=True)
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _configure_sqlite)
-        event.listen(engine, "begin", _begin)
+    engine = _engine(parsed)
     try:
         if engine.dialect.name == "sqlite" and parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         _upgrade(engine)
     except (OperationalError, OSError) as error:
+        engine.dispose()
         shown, cause = parsed.render_as_string(hide_password=True), getattr(error, "orig", error)
         text = f"ledger {shown}: cannot be opened: {first_line(cause)}. Check RETRAINING_LEDGER and the database."
         raise Unavailable(text) from error
     return engine
+
+
+def _engine(parsed: URL) -> Engine:
+    """Return an engine; of the databases SQLAlchemy knows, the ledger speaks to those that its tests run on."""
+    dialect = parsed.get_backend_name()
+    if dialect == "postgresql":
+        return create_engine(parsed, pool_pre_ping=True, connect_args=_PATIENCE if _knows_patience(parsed) else {})
+    if dialect != "sqlite":
+        raise RequestError(f"RETRAINING_LEDGER names a {dialect} database. The ledger runs on sqlite or postgresql.")
+    engine = create_engine(parsed, pool_pre_ping=True)
+    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _knows_patience(parsed: URL) -> bool:
+    return parsed.get_driver_name().startswith("psycopg") and "connect_timeout" not in parsed.query
 
 
 def first_line(error: object) -> str:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from retraining.ledger.champions import Champions
+from retraining.ledger.marks import Marks
 from retraining.ledger.newest import Newest
 from retraining.ledger.people import People
+from retraining.ledger.quarantine import Quarantine
 from retraining.ledger.readings import Readings
 from retraining.ledger.requests import Requests
+from retraining.ledger.upkeep import Upkeep
 from retraining.ledger.verdicts import Verdicts
 from retraining.ledger.watched import Watched
+from retraining.ledger.work import Work
 
 
-class Ledger(Champions, Newest, People, Readings, Requests, Verdicts, Watched):
+class Ledger(Champions, Marks, Newest, People, Quarantine, Readings, Requests, Upkeep, Verdicts, Watched, Work):
     """The append-only record of one installation."""
-
-    def close(self) -> None:
-        """Give the connections back."""
-        self._engine.dispose()

@@ -8,6 +8,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     DateTime,
+    Index,
     Integer,
     MetaData,
     String,
@@ -22,7 +23,7 @@ _MODEL = String(200)
 _SERIAL = BigInteger().with_variant(Integer, "sqlite")
 
 
-def _table(name: str, *columns: Column[object] | UniqueConstraint) -> Table:
+def _table(name: str, *columns: Column[object] | UniqueConstraint | Index) -> Table:
     return Table(
         name,
         metadata,
@@ -34,7 +35,7 @@ def _table(name: str, *columns: Column[object] | UniqueConstraint) -> Table:
 
 readings = _table(
     "readings",
-    Column("source_id", _ID, nullable=False, index=True),
+    Column("source_id", _ID, nullable=False),
     Column("start", DateTime(timezone=True), nullable=False),
     Column("as_of", DateTime(timezone=True), nullable=False),
     Column("body", JSON, nullable=False),
@@ -47,17 +48,83 @@ work = _table(
     Column("key", _ID, nullable=False),
     Column("body", JSON, nullable=False),
     UniqueConstraint("model", "stage", "key"),
+    Index("ix_work_newest", "model", "stage", "row"),
+)
+quarantined = _table(
+    "quarantined",
+    Column("model", _MODEL, nullable=False),
+    Column("key", _ID, nullable=False),
+    Column("mark", _ID, nullable=False),
+    Column("body", JSON, nullable=False),
+    UniqueConstraint("model", "key"),
+)
+quarantine_drops = _table(
+    "quarantine_drops",
+    Column("model", _MODEL, nullable=False),
+    Column("mark", _ID, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    UniqueConstraint("model", "mark"),
+)
+quarantine_ends = _table(
+    "quarantine_ends",
+    Column("model", _MODEL, nullable=False),
+    Column("key", _ID, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("features_id", _ID, nullable=False),
+    UniqueConstraint("model", "key"),
+)
+erased_keys = _table(
+    "erased_keys",
+    Column("model", _MODEL, nullable=False),
+    Column("digest", _ID, nullable=False),
+    Column("body", JSON, nullable=False),
+    UniqueConstraint("model", "digest"),
+)
+erased_rows = _table(
+    "erased_rows",
+    Column("model", _MODEL, nullable=False),
+    Column("key", _ID, nullable=False),
+    Column("n_rows", Integer, nullable=False),
+    UniqueConstraint("model", "key"),
+)
+erased_chunks = _table(
+    "erased_chunks",
+    Column("chunk_id", _ID, nullable=False, unique=True),
+    Column("body", JSON, nullable=False),
+)
+erased_predictions = _table(
+    "erased_predictions",
+    Column("key", _ID, nullable=False, unique=True),
+    Column("body", JSON, nullable=False),
+)
+freed = _table(
+    "freed",
+    Column("key", _ID, nullable=False, unique=True),
+    Column("as_of", DateTime(timezone=True), nullable=False),
+    Column("item", Text),
+)
+distrusted = _table(
+    "distrusted",
+    Column("model", _MODEL, nullable=False),
+    Column("key", _ID, nullable=False),
+    Column("snapshot_id", _ID, nullable=False),
+    UniqueConstraint("model", "key"),
 )
 verdicts = _table(
     "verdicts",
     Column("id", _ID, nullable=False, unique=True),
-    Column("model", _MODEL, nullable=False, index=True),
+    Column("model", _MODEL, nullable=False),
     Column("decision", String(20), nullable=False),
     Column("as_of", DateTime(timezone=True), nullable=False),
     Column("holdout_start", DateTime(timezone=True), nullable=False),
     Column("holdout_end", DateTime(timezone=True), nullable=False),
     Column("dry_run", Boolean, nullable=False),
     Column("body", JSON, nullable=False),
+    Index("ix_verdicts_newest", "model", "row"),
+    Index("ix_verdicts_as_of", "model", "as_of"),
+    Index("ix_verdicts_holdout", "model", "holdout_end"),
+    Index("ix_verdicts_promotions", "decision", "dry_run", "id"),  # few are, and those that wait are asked for
 )
 releases = _table(
     "releases",
@@ -68,7 +135,7 @@ releases = _table(
 )
 approvals = _table(
     "approvals",
-    Column("model", _MODEL, nullable=False),
+    Column("model", _MODEL, nullable=False, index=True),
     Column("verdict_id", _ID, nullable=False, unique=True),
     Column("approved", Boolean, nullable=False),
     Column("by", Text, nullable=False),
@@ -140,8 +207,10 @@ measurements = _table(
 alerts = _table(
     "alerts",
     Column("key", _ID, nullable=False, unique=True),
-    Column("model", _MODEL, nullable=False, index=True),
+    Column("model", _MODEL, nullable=False),
     Column("kind", String(40), nullable=False),
     Column("as_of", DateTime(timezone=True), nullable=False),
     Column("body", JSON, nullable=False),
+    Index("ix_alerts_newest", "model", "row"),
+    Index("ix_alerts_as_of", "as_of"),
 )

@@ -8,11 +8,11 @@ from sqlalchemy import select
 
 from retraining.ledger import tables as t
 from retraining.ledger.connection import begins_with
-from retraining.ledger.upkeep import Upkeep
+from retraining.ledger.erasures import Erasures
 from retraining.records import Alert, Measurement, PredictionSet, TriggerDecision, Window, digest_of, to_dict
 
 
-class Watched(Upkeep):
+class Watched(Erasures):
     """A mixin of `Ledger`."""
 
     def add_predictions(self, record: PredictionSet) -> PredictionSet:

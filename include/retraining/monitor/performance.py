@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 import duckdb
 import numpy as np
@@ -25,7 +26,7 @@ from retraining.stats.metrics import Array, find_metric, value
 from retraining.windows import floor, nominal, step
 from retraining.workspace import Workspace
 
-_STAGE = "performance"
+_STAGE: Final = "performance"
 MIN_DAYS = 5
 """Fewest days on each side of a comparison: below, a t interval on day values says nothing."""
 

@@ -10,22 +10,36 @@ from retraining.workspace import Workspace
 
 
 def sync_alias(workspace: Workspace, model: str, as_of: datetime) -> Alert | None:
-    """Make the registry's alias follow the ledger; one that somebody moved by hand stays, and an alert is raised."""
-    champion = workspace.ledger.champion(model)
-    if champion is None:
-        return None
-    found = workspace.registry.alias(model)
-    if found == champion.version:
-        workspace.ledger.add_alias(model, champion.sequence, champion.version)
-        return None
-    ours = not workspace.ledger.alias_was_set(model, champion.sequence) and found in _expected(workspace, champion)
-    if ours and workspace.registry.version_exists(model, champion.version):
-        workspace.registry.set_alias(model, champion.version)
-        workspace.ledger.add_alias(model, champion.sequence, champion.version)
-        return None
-    alert = Alert(model, "alias moved", as_of, _alias_problem(workspace, champion, found))
-    workspace.ledger.add_alert(alert)
-    return alert
+    """Make the registry's alias follow the ledger; one that somebody moved by hand stays, and an alert is raised.
+
+    Another run may do the same for this champion or the next one, and the registry has no compare-and-set. So whether
+    the alias was set is read before the alias, and whoever set it looks whether the ledger has moved on meanwhile.
+    """
+    champion, mine = workspace.ledger.champion(model), set[int]()
+    while champion is not None:
+        alert = _sync(workspace, champion, as_of, mine)
+        now = workspace.ledger.champion(model)
+        if now == champion:
+            if alert is not None:
+                workspace.ledger.add_alert(alert)
+            return alert
+        champion = now
+    return None
+
+
+def _sync(workspace: Workspace, champion: Champion, as_of: datetime, mine: set[int]) -> Alert | None:
+    """Set the alias if it is ours to set; `mine` are the versions that this very call set before."""
+    ledger, registry, model = workspace.ledger, workspace.registry, champion.model
+    was_set = ledger.alias_was_set(model, champion.sequence)
+    found = registry.alias(model)
+    if found != champion.version:
+        ours = found in mine or (not was_set and found in _expected(workspace, champion))
+        if not ours or not registry.version_exists(model, champion.version):
+            return Alert(model, "alias moved", as_of, _alias_problem(workspace, champion, found))
+        registry.set_alias(model, champion.version)
+        mine.add(champion.version)
+    ledger.add_alias(model, champion.sequence, champion.version)
+    return None
 
 
 def _alias_problem(workspace: Workspace, champion: Champion, found: int | None) -> str:
@@ -44,9 +58,14 @@ def _alias_problem(workspace: Workspace, champion: Champion, found: int | None) 
 
 
 def _expected(workspace: Workspace, champion: Champion) -> set[int | None]:
-    """The values the alias may have when this entry's alias was never set: none, or the entry before."""
-    before = workspace.ledger.champion(champion.model, champion.sequence - 1) if champion.sequence > 1 else None
-    return {None, before.version if before else None}
+    """The values the alias may have when this entry's alias was never set: none, or what the entries before left."""
+    found: set[int | None] = {None}
+    for sequence in range(champion.sequence - 1, 0, -1):
+        before = workspace.ledger.champion(champion.model, sequence)
+        found.add(before.version if before else None)
+        if workspace.ledger.alias_was_set(champion.model, sequence):
+            break
+    return found
 
 
 def restore_alias(workspace: Workspace, model: str) -> Champion:

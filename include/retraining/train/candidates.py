@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import pyarrow as pa
 
@@ -14,7 +16,7 @@ from retraining.train.folds import OutOfFold, cross_validate
 from retraining.train.job import Job
 from retraining.train.search import Budget, settings_of
 
-STAGE = "candidate"
+STAGE: Final = "candidate"
 
 
 def try_candidate(job: Job, index: int) -> Tried:

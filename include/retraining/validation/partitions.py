@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ from retraining.validation.profiles import ColumnProfile, profile
 
 _BATCH_ROWS = 500_000
 """Rows per batch: an expectation costs some twenty milliseconds before its first row, and this bounds memory."""
-_STAGE = "partition"
+_STAGE: Final = "partition"
 
 
 @dataclass(frozen=True)

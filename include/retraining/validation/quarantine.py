@@ -10,19 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import ceil
-from typing import Any, Literal
+from typing import Literal
 
 import pyarrow as pa
 
 from retraining.data import ingest, parquet, snapshots
 from retraining.errors import RequestError, shown
 from retraining.ledger import Ledger
+from retraining.ledger.quarantine import Quarantined, TakenIn
 from retraining.records import CheckResult, SetAside, Snapshot, digest_of
 from retraining.spec import FrozenSpec
 from retraining.store import Store, sha256
 from retraining.validation.partitions import Aside, PartitionResult, share_text
-
-_ASIDE, _DROPPED, _ENDED = "quarantine", "quarantine drop", "quarantine end"
 
 
 @dataclass(frozen=True)
@@ -44,21 +43,21 @@ def accept(
 ) -> tuple[Snapshot, list[CheckResult]]:
     """Return the snapshot without the rows that are set aside, and the problems of partitions beyond the budget."""
     marks = {_mark(frozen.model, r): r for r in results}
-    dropped = ledger.finished_keys(frozen.model, _DROPPED, list(marks))
+    dropped = ledger.dropped(frozen.model)
     problems: list[CheckResult] = []
     kept: dict[datetime, Aside] = {}
-    entries: dict[str, dict[str, Any]] = {}
+    entries: dict[str, Quarantined] = {}
     for mark, result in marks.items():
         aside = result.aside
         if aside is None:
             continue
         blocks = aside.n_rows > allowance(frozen, result.n_rows) and mark not in dropped
-        entries[_entry_key(result, aside)] = _body(mark, result, aside, blocks=blocks)
+        entries[_entry_key(result, aside)] = _kept(mark, result, aside, blocks=blocks)
         if blocks:
             problems += _blocking(frozen, result, aside)
         else:
             kept[result.start] = aside
-    ledger.finish_many(frozen.model, _ASIDE, entries)
+    ledger.set_aside(frozen.model, entries)
     _take_in(ledger, frozen.model, results)
     if not kept:
         return snapshot, problems
@@ -76,18 +75,16 @@ def allowance(frozen: FrozenSpec, n_rows: int) -> int:
 
 def entries(ledger: Ledger, model: str) -> list[Entry]:
     """Return a model's quarantine, oldest partition first."""
-    dropped, ended = ledger.finished_all(model, _DROPPED), ledger.finished_all(model, _ENDED)
+    dropped, ended = ledger.dropped(model), ledger.taken_in(model)
     found = []
-    for key, body in ledger.finished_all(model, _ASIDE).items():
-        state, detail = ("blocking" if body["blocks"] else "aside"), ""
-        if body["mark"] in dropped:
-            state = "dropped"
-            detail = f"by {dropped[body['mark']]['by']}: {dropped[body['mark']]['reason']}"
+    for key, kept in ledger.quarantined(model).items():
+        state, detail = ("blocking" if kept.blocks else "aside"), ""
+        if kept.mark in dropped:
+            state, detail = "dropped", f"by {dropped[kept.mark].by}: {dropped[kept.mark].reason}"
         if key in ended:
-            state, detail = "taken in", ended[key]["why"]
-        start = datetime.fromisoformat(body["partition"])
-        counts = (body["n_rows"], body["n_partition"], body["checks"])
-        found.append(Entry(model, start, state, *counts, body["key"], detail))  # type: ignore[arg-type]  # of the four
+            state, detail = "taken in", ended[key].why
+        counts = (kept.n_rows, kept.n_partition, kept.checks)
+        found.append(Entry(model, kept.partition, state, *counts, kept.key, detail))  # type: ignore[arg-type]  # of the four
     return sorted(found, key=lambda e: (e.partition, e.key))
 
 
@@ -127,8 +124,8 @@ def drop(ledger: Ledger, model: str, partition: datetime, by: str, reason: str) 
             f"{there or 'none'}."
         )
     keys = {e.key for e in open_entries}
-    marks = {body["mark"] for body in ledger.finished_all(model, _ASIDE).values() if body["key"] in keys}
-    ledger.finish_many(model, _DROPPED, {mark: {"by": by, "reason": reason} for mark in marks})
+    marks = {kept.mark for kept in ledger.quarantined(model).values() if kept.key in keys}
+    ledger.drop_quarantined(model, marks, by, reason)
     return open_entries
 
 
@@ -147,13 +144,13 @@ def _take_in(ledger: Ledger, model: str, results: Sequence[PartitionResult]) -> 
     if not whole:
         return
     ended = {}
-    for key, body in ledger.finished_all(model, _ASIDE).items():
-        result = whole.get(datetime.fromisoformat(body["partition"]))
+    for key, kept in ledger.quarantined(model).items():
+        result = whole.get(kept.partition)
         if result is not None:
-            same = body["features_id"] == result.features_id
+            same = kept.features_id == result.features_id
             why = "the check was corrected" if same else "the rows were repaired at their source"
-            ended[key] = {"why": why, "features_id": result.features_id}
-    ledger.finish_many(model, _ENDED, ended)
+            ended[key] = TakenIn(why, result.features_id)
+    ledger.take_in(model, ended)
 
 
 def _mark(model: str, result: PartitionResult) -> str:
@@ -164,14 +161,14 @@ def _entry_key(result: PartitionResult, aside: Aside) -> str:
     return sha256(f"{result.features_id} {aside.key}".encode())
 
 
-def _body(mark: str, result: PartitionResult, aside: Aside, *, blocks: bool) -> dict[str, Any]:
-    return {
-        "mark": mark,
-        "partition": result.start.isoformat(),
-        "features_id": result.features_id,
-        "n_rows": aside.n_rows,
-        "n_partition": result.n_rows,
-        "checks": aside.checks,
-        "key": aside.key,
-        "blocks": blocks,
-    }
+def _kept(mark: str, result: PartitionResult, aside: Aside, *, blocks: bool) -> Quarantined:
+    return Quarantined(
+        mark=mark,
+        partition=result.start,
+        features_id=result.features_id,
+        n_rows=aside.n_rows,
+        n_partition=result.n_rows,
+        checks=aside.checks,
+        key=aside.key,
+        blocks=blocks,
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from retraining.artifacts import stored
 from retraining.data import chunks, ingest
@@ -20,7 +21,7 @@ from retraining.validation import partitions, quarantine, schema, skew, windows
 from retraining.validation.profiles import combine
 from retraining.validation.report import render
 
-STAGE = "validation"
+STAGE: Final = "validation"
 """The stage under which the ledger knows a model's validations and where their pages are."""
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import median
-from typing import Any
+from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
@@ -33,7 +33,7 @@ _OWN_ARGUMENTS: dict[str, dict[str, Any]] = {
     FRESH: {"max_age": None},
     USUAL: {"min_ratio": 0.5, "max_ratio": 2.0, "newest": 7, "history": 28},
 }
-_UNIQUE = "unique keys"
+_UNIQUE: Final = "unique keys"
 _LEAST_HISTORY = 5
 """Partitions to compare a volume with; fewer have no usual volume."""
 

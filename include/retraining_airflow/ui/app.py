@@ -6,23 +6,23 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.base_auth_manager import BaseAuthManager
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from airflow.api_fastapi.auth.managers.models.resource_details import DagDetails
 from airflow.api_fastapi.core_api.security import GetUserDep
-from fastapi import Depends, FastAPI, HTTPException
-from fastapi.responses import HTMLResponse
+from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.responses import HTMLResponse, JSONResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from retraining.audit.history import events_of
 from retraining.audit.status import Known, Status, status
 from retraining.errors import RetrainingError, Unavailable
 from retraining.pages.verdicts import card, page
-from retraining.records import CheckResult, Verdict, digest_of, from_dict, short, shown_day
-from retraining.settings import Settings, settings
+from retraining.records import CheckResult, digest_of, from_dict, short, shown_day
+from retraining.settings import settings
 from retraining.spec import find_models, load
 from retraining.workspace import Workspace
 from retraining_airflow.names import RETRAIN, dag_id
@@ -31,7 +31,7 @@ Auth = Annotated[BaseAuthManager[Any], Depends(get_auth_manager)]
 """Airflow's own dependency for this looks at the application's state, which a mounted application does not share."""
 
 _NEWEST_VALIDATIONS = 20
-_VALIDATION = "validation"
+_VALIDATION: Final = "validation"
 _NO_SCRIPTS = "default-src 'none'; style-src 'unsafe-inline'"
 """A validation's page has values of the data on it; they are escaped, and nothing on the page could run anyway."""
 _NEWEST_VERDICTS = 30
@@ -43,16 +43,14 @@ _NEWEST_EVENTS = 200
 def make_app() -> FastAPI:
     """Return the application. Airflow does not guard a plugin's pages; each of them asks for the user itself."""
     app = FastAPI(title="Models", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_exception_handler(Unavailable, _away)
 
     @app.get("/models", response_class=HTMLResponse)
     def models(user: GetUserDep, auth: Auth) -> str:
         """List the models whose retraining the user may see."""
-        work = _workspace(settings())
+        work = Workspace(settings())
         seen = {m: path for m, path in find_models(work.settings.models).items() if _may_see(auth, user, m)}
-        try:
-            known = Known.of_all(work.ledger)
-        except Unavailable as error:
-            raise HTTPException(503, str(error)) from error
+        known = Known.of_all(work.ledger)
         return _render("models.html", rows=[_row(work, name, path, known) for name, path in seen.items()])
 
     @app.get("/models/{model}", response_class=HTMLResponse)
@@ -60,25 +58,17 @@ def make_app() -> FastAPI:
         """Show one model's state and history."""
         if not _may_see(auth, user, model):
             raise HTTPException(403, f"You may not see {dag_id(RETRAIN, model)}.")
-        work = _workspace(settings())
+        work = Workspace(settings())
         path = find_models(work.settings.models).get(model)
         if path is None:
             raise HTTPException(404, f"There is no model {model}.")
-        try:
-            row = _row(work, model, path, Known.of(work.ledger, model))
-            events = events_of(work.ledger, model, _NEWEST_EVENTS)[::-1]
-            verdicts = work.ledger.newest_verdicts_of(model, _NEWEST_VERDICTS)
-            champions = work.ledger.champions(model)[::-1]
-            validations = _validations(work, model)
-        except Unavailable as error:
-            raise HTTPException(503, str(error)) from error
         return _render(
             "model.html",
-            row=row,
-            events=events,
-            verdicts=verdicts,
-            champions=champions,
-            validations=validations,
+            row=_row(work, model, path, Known.of(work.ledger, model)),
+            events=events_of(work.ledger, model, _NEWEST_EVENTS)[::-1],
+            verdicts=work.ledger.newest_verdicts_of(model, _NEWEST_VERDICTS),
+            champions=work.ledger.champions(model)[::-1],
+            validations=_validations(work, model),
         )
 
     @app.get("/models/{model}/validations/{snapshot}/{name}", response_class=HTMLResponse)
@@ -86,14 +76,15 @@ def make_app() -> FastAPI:
         """Show the page of one validation that the ledger knows."""
         if not _may_see(auth, user, model):
             raise HTTPException(403, f"You may not see {dag_id(RETRAIN, model)}.")
-        work = _workspace(settings())
+        work = Workspace(settings())
         key = f"reports/validation/{snapshot}-{name}"
+        known = digest_of(key.removesuffix(".html"))
+        if not work.ledger.finished_keys(model, _VALIDATION, [known]):
+            raise HTTPException(404, f"{model} has no such validation.")
         try:
-            if not work.ledger.finished_keys(model, _VALIDATION, [digest_of(key)]):
-                raise HTTPException(404, f"{model} has no such validation.")
             content = work.store.read(key).decode()
-        except Unavailable as error:
-            raise HTTPException(503, str(error)) from error
+        except Unavailable:
+            raise
         except RetrainingError as error:
             raise HTTPException(404, str(error)) from error
         return HTMLResponse(content, headers={"Content-Security-Policy": _NO_SCRIPTS})
@@ -103,41 +94,36 @@ def make_app() -> FastAPI:
         """Show a verdict with what became of it up to now."""
         if not _may_see(auth, user, model):
             raise HTTPException(403, f"You may not see {dag_id(RETRAIN, model)}.")
-        work = _workspace(settings())
-        return _shown(lambda: page.live(work, _verdict(work, model, identity)))
+        work = Workspace(settings())
+        found = work.ledger.verdict(identity)
+        if found is None or found.model != model:
+            raise HTTPException(404, f"{model} has no such verdict.")
+        return _shown(lambda: page.live(work, found))
 
     @app.get("/models/{model}/versions/{version}", response_class=HTMLResponse)
     def model_card(model: str, version: int, user: GetUserDep, auth: Auth) -> HTMLResponse:
         """Show the model card of a version."""
         if not _may_see(auth, user, model):
             raise HTTPException(403, f"You may not see {dag_id(RETRAIN, model)}.")
-        work = _workspace(settings())
+        work = Workspace(settings())
         return _shown(lambda: card.as_html(card.card_of(work, model, version)))
 
     return app
+
+
+def _away(_request: Request, error: Exception) -> JSONResponse:
+    """Answer for a ledger or store that is away: it may be back in a moment, and the sentence says what to look at."""
+    return JSONResponse({"detail": str(error)}, 503)
 
 
 def _shown(render: Callable[[], str]) -> HTMLResponse:
     """Return a page that runs nothing and loads nothing; what cannot be shown says why."""
     try:
         return HTMLResponse(render(), headers={"Content-Security-Policy": page.CONTENT_SECURITY})
-    except Unavailable as error:
-        raise HTTPException(503, str(error)) from error
+    except Unavailable:
+        raise
     except RetrainingError as error:
         raise HTTPException(404, str(error)) from error
-
-
-@cache
-def _workspace(place: Settings) -> Workspace:
-    """Return the one workspace of an installation in this process: its ledger keeps its connections."""
-    return Workspace(place)
-
-
-def _verdict(work: Workspace, model: str, identity: str) -> Verdict:
-    found = work.ledger.verdict(identity)
-    if found is None or found.model != model:
-        raise HTTPException(404, f"{model} has no such verdict.")
-    return found
 
 
 def _validations(work: Workspace, model: str) -> list[dict[str, Any]]:
@@ -162,6 +148,8 @@ def _row(work: Workspace, model: str, path: Path, known: Known) -> tuple[str, St
     """Return a model's name, its state, and, when its YAML does not load, the error instead."""
     try:
         return model, status(work, load(path), datetime.now(UTC), known), ""
+    except Unavailable:
+        raise
     except RetrainingError as error:
         return model, None, str(error)
 
