@@ -281,7 +281,7 @@ class _Life:
             version=sequence,
             by="gate",
             reason=verdict.reasons[0],
-            **times,  # type: ignore[arg-type]  # all of them times
+            **times,
         )
         assert self.ledger.move_champion(made, Deployment(self.model, "deployed", sequence, sequence, ""))
         self.ledger.add_alias(self.model, sequence, sequence)
