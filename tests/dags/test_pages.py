@@ -13,6 +13,8 @@ from fastapi.testclient import TestClient
 from retraining.pipeline import retrain as stages
 from retraining.pipeline.admission import admit
 from retraining_airflow.ui.app import make_app
+from samples.fleet import fleet, names
+from samples.queries import asked
 from samples.records import champion, evaluation, verdict
 from samples.tiny import NAME, day, environ, rows, rows_of, tiny
 
@@ -64,6 +66,23 @@ def test_a_user_sees_the_models_whose_retraining_they_may_see(client: Callable[.
     assert NAME not in client().get("/models").text
     assert client().get(f"/models/{NAME}").status_code == 403
     assert client("retrain__nothing").get("/models/nothing").status_code == 404
+
+
+def test_the_models_page_asks_ten_times_at_most_whatever_there_is(
+    client: Callable[..., TestClient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = []
+    for n_models in (2, 8):
+        workspace = fleet(tmp_path / str(n_models), n_models, 3)
+        browser = client(*(f"retrain__{name}" for name in names(n_models)))
+        for name, value in environ(workspace.settings).items():
+            monkeypatch.setenv(name, value)
+        browser.get("/models")  # the first one opens the ledger
+        with asked() as seen:
+            page = browser.get("/models").text
+        assert page.count('class="tag quiet"') == n_models, "what the monitor decided of each"
+        counts.append(len(seen))
+    assert counts[0] == counts[1] <= 10
 
 
 def test_a_validation_is_reachable_and_runs_nothing(client: Callable[..., TestClient]) -> None:

@@ -66,27 +66,34 @@ def versions_of(ledger: Ledger, store: Store, model: str) -> list[VersionEntry]:
     return [_version(ledger, store, entry, after) for entry, after in zip(history, [*history[1:], None], strict=True)]
 
 
-def events_of(ledger: Ledger, model: str) -> list[Event]:
-    """Return everything the ledger knows of a model, oldest as-of first."""
-    return sorted(_events(ledger, model), key=lambda e: (e.as_of, _ORDER.index(e.event), e.text))
+def events_of(ledger: Ledger, model: str, newest: int | None = None) -> list[Event]:
+    """Return everything the ledger knows of a model, oldest as-of first.
+
+    Parameters
+    ----------
+    newest
+        Only so many of the newest events; of what happens daily no more are read.
+    """
+    found = sorted(_events(ledger, model, newest), key=lambda e: (e.as_of, _ORDER.index(e.event), e.text))
+    return found if newest is None else found[-newest:]
 
 
-def _events(ledger: Ledger, model: str) -> Iterator[Event]:
+def _events(ledger: Ledger, model: str, newest: int | None) -> Iterator[Event]:
     for q in entries(ledger, model):
         checks = "; ".join(sorted(q.checks))
         state = f"{q.state} {q.detail}".strip()
         yield Event(q.partition, "quarantine", "", f"{q.n_rows} of {q.n_partition:,} rows ({checks}): {state}")
-    for d in ledger.decisions(model):
+    for d in ledger.decisions(model) if newest is None else ledger.newest_decisions_of(model, newest):
         held = f" ({'; '.join(d.would_change)})" if d.outcome == "held" else ""
         yield Event(d.as_of, "decision", short(d.id), f"{d.outcome}: {d.reason or '; '.join(d.reasons)}{held}")
     for r, served in ledger.requests(model):
         yield Event(
             r.as_of, "request", short(r.id), f"{r.reason} ({'served by ' + short(served) if served else 'open'})"
         )
-    for a in ledger.alerts(model):
+    for a in ledger.alerts(model) if newest is None else ledger.newest_alerts_of(model, newest):
         yield Event(a.as_of, "alert", "", a.message)
     answers, overrides = ledger.approvals(model), ledger.overrides(model)
-    for v in ledger.verdicts(model):
+    for v in ledger.verdicts(model) if newest is None else ledger.newest_verdicts_of(model, newest):
         flag = " [dry run]" if v.dry_run else ""
         flag += f" [overridden by {overrides[v.id].by}]" if v.id in overrides else ""
         yield Event(v.evaluation.as_of, "verdict", short(v.id), f"{v.decision}{flag}: {v.reasons[-1]}")

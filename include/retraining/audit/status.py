@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 
 from retraining.checking import shortest_interval
+from retraining.ledger import Ledger
 from retraining.records import Champion, Request, TriggerDecision, Verdict
 from retraining.spec import FrozenSpec
 from retraining.workspace import Workspace
@@ -28,19 +31,62 @@ class Status:
     stale: str | None
 
 
-def status(workspace: Workspace, frozen: FrozenSpec, now: datetime) -> Status:
-    """Return a model's state; `now` only matters for staleness."""
-    model, ledger = frozen.model, workspace.ledger
-    verdicts, decisions = ledger.verdicts(model), ledger.decisions(model)
-    verdict, champion = verdicts[-1] if verdicts else None, ledger.champion(model)
+@dataclass(frozen=True)
+class Known:
+    """What the ledger knows of models, by their names."""
+
+    champions: Mapping[str, Champion]
+    verdicts: Mapping[str, Verdict]
+    decisions: Mapping[str, TriggerDecision]
+    requests: Mapping[str, Sequence[Request]]
+    alerts: Mapping[str, int]
+
+    @classmethod
+    def of_all(cls, ledger: Ledger) -> Known:
+        """Ask about all models at once: as many queries as for one."""
+        return cls(
+            champions=ledger.champions_now(),
+            verdicts=ledger.newest_verdicts(),
+            decisions=ledger.newest_decisions(),
+            requests=ledger.open_requests_by_model(),
+            alerts=ledger.alert_counts(),
+        )
+
+    @classmethod
+    def of(cls, ledger: Ledger, model: str) -> Known:
+        """Ask about one model."""
+        champion, verdict = ledger.champion(model), ledger.newest_verdict(model)
+        decision = ledger.newest_decision(model)
+        return cls(
+            champions={model: champion} if champion else {},
+            verdicts={model: verdict} if verdict else {},
+            decisions={model: decision} if decision else {},
+            requests={model: ledger.open_requests(model)},
+            alerts=ledger.alert_counts(),
+        )
+
+
+def status(workspace: Workspace, frozen: FrozenSpec, now: datetime, known: Known | None = None) -> Status:
+    """Return a model's state.
+
+    Parameters
+    ----------
+    now
+        Only matters for staleness.
+    known
+        What was read of all models at once; default: this one is read.
+    """
+    model = frozen.model
+    known = known or Known.of(workspace.ledger, model)
+    champion, verdict = known.champions.get(model), known.verdicts.get(model)
     return Status(
         model=model,
         mode=frozen.spec.mode,
         champion=champion,
         verdict=verdict,
-        decision=decisions[-1] if decisions else None,
-        requests=tuple(ledger.open_requests(model)),
-        n_alerts=len(ledger.alerts(model)),
+        decision=known.decisions.get(model),
+        requests=tuple(known.requests.get(model, ())),
+        n_alerts=known.alerts.get(model, 0),
         stale=_stale(frozen, verdict, champion, now),
     )
 
@@ -55,5 +101,11 @@ def _stale(frozen: FrozenSpec, verdict: Verdict | None, champion: Champion | Non
     else:
         return "was never retrained"
     age = now - since
-    limit = max(shortest_interval(frozen.spec.retrain.schedule), timedelta(days=1)) * _MISSED_RUNS
+    limit = _allowed(frozen.spec.retrain.schedule)
     return f"{what} is {age.days} days old, the schedule allows {limit.days}" if age > limit else None
+
+
+@cache
+def _allowed(schedule: str) -> timedelta:
+    """Return how old the last verdict may be; most models of a fleet share a schedule."""
+    return max(shortest_interval(schedule), timedelta(days=1)) * _MISSED_RUNS

@@ -6,8 +6,9 @@ Who needs an item follows from the ledger (champions, verdicts, releases, predic
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -28,6 +29,8 @@ LEFTOVER = ".tmp"
 """How temporary names end: a writer was killed before its rename."""
 _AT_ONCE = 8
 """Objects read at the same time: an object store answers in tens of milliseconds, whatever the size."""
+_AHEAD = 4 * _AT_ONCE
+"""Results that may wait for whoever uses them: more would only fill memory, as reading is the quicker side."""
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -80,16 +83,32 @@ def not_freed(ledger: Ledger, items: Iterable[str]) -> set[str]:
     return {item for key, item in wanted.items() if key not in freed}
 
 
+def is_manifest(key: str) -> bool:
+    """Tell whether an object is the manifest of a snapshot."""
+    return key.startswith("snapshots/") and key.endswith(".json")
+
+
 def all_at_once(function: Callable[[A], B], values: Iterable[A]) -> Iterator[B]:
-    """Apply a function that waits for the store to many values; results keep the order."""
+    """Apply a function that waits for the store to many values; results keep the order, and few exist at a time."""
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        yield from pool.map(function, values)
+        waiting: deque[Future[B]] = deque()
+        for value in values:
+            waiting.append(pool.submit(function, value))
+            if len(waiting) > _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def manifests(store: Store, keys: Iterable[str]) -> dict[str, Snapshot | Broken]:
-    """Read manifests, each compared with its name, by key."""
+    """Read manifests, each compared with its name, by key. All of a fleet's fill gigabytes: see `each_manifest`."""
+    return dict(each_manifest(store, keys))
+
+
+def each_manifest(store: Store, keys: Iterable[str]) -> Iterator[tuple[str, Snapshot | Broken]]:
+    """Read manifests one after the other, each compared with its name; a few are in memory at a time."""
     listed = sorted(keys)
-    return dict(zip(listed, all_at_once(lambda key: _manifest(store, key), listed), strict=True))
+    yield from zip(listed, all_at_once(lambda key: _manifest(store, key), listed), strict=True)
 
 
 def _manifest(store: Store, key: str) -> Snapshot | Broken:
@@ -110,7 +129,7 @@ def chunk_keys(snapshot: Snapshot) -> set[str]:
 
 @dataclass(frozen=True)
 class ModelRecords:
-    """What the ledger says of a model's stored things, read once."""
+    """What the ledger says of a model's stored things, read once. A year of it takes megabytes: one model at a time."""
 
     model: str
     verdicts: Mapping[str, Verdict]

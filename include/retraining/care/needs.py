@@ -6,9 +6,10 @@ requests that are still open, however old they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from itertools import groupby
 from typing import Any
 
@@ -20,8 +21,9 @@ from retraining.data import chunks
 from retraining.data.ingest import Reader
 from retraining.data.snapshots import snapshot_key
 from retraining.errors import Damaged, RetrainingError
+from retraining.ledger import Ledger
 from retraining.ledger.readings import StoredReading
-from retraining.records import Champion, Chunk, PredictionSet, Snapshot, Verdict, Window
+from retraining.records import Champion, Chunk, Verdict, Window
 from retraining.spec import FrozenSpec, find_models, load, spec_key
 from retraining.spec.model import Monitor, Retention
 from retraining.windows import floor, nominal
@@ -44,14 +46,13 @@ class Policy:
     """The newest spec that is known; None when there is none that loads."""
     active: bool
     """Whether there is a YAML, so that there will be a next run."""
-    records: ModelRecords
     history: tuple[Champion, ...]
 
     def counts(self, as_of: datetime) -> bool:
         """Tell whether what was made as of a time is kept for its time alone."""
         return as_of >= self.horizon or as_of in self.moments
 
-    @property
+    @cached_property
     def champions(self) -> list[Champion]:
         """The live champion, the ones a rollback would take, and all that were live since the horizon."""
         if not self.history:
@@ -63,7 +64,7 @@ class Policy:
         found = [*replaced_since, *earlier[-1:], *self.history[-2:]]
         return sorted({c.sequence: c for c in found}.values(), key=lambda c: c.sequence)
 
-    @property
+    @cached_property
     def measured_from(self) -> datetime | None:
         """The first day the monitor compares for one of these champions."""
         reference = (self.spec.spec.monitor if self.spec else Monitor()).reference
@@ -71,6 +72,11 @@ class Policy:
         if not firsts:
             return None
         return floor(min(firsts), self.spec.spec.data.partition if self.spec else "month")
+
+    @cached_property
+    def read_from(self) -> datetime:
+        """Where the data begins that runs as of the horizon look at."""
+        return self.first_partition(self.horizon)
 
     def first_partition(self, as_of: datetime) -> datetime:
         """Return where the data begins that runs as of a time look at; without a known spec all of it counts."""
@@ -84,34 +90,49 @@ class Policy:
         return min(first, self.measured_from or first)
 
 
-@dataclass
-class Needed:
-    """Items that are needed, and the readings that are."""
+@dataclass(frozen=True)
+class Needs:
+    """What one model needs, chunks and reports left out: those follow from the snapshots.
 
-    items: set[str] = field(default_factory=set)
-    readings: list[StoredReading] = field(default_factory=list)
+    `with_snapshot` has what is needed as long as a snapshot is kept for its time, by the snapshot's item.
+    """
 
-
-def policies(workspace: Workspace, as_of: datetime) -> dict[str, Policy]:
-    """Return how each model that has a YAML or is known to the ledger is kept as of a time."""
-    paths = find_models(workspace.settings.models)
-    return {
-        model: _policy(workspace, model, paths.get(model), as_of)
-        for model in sorted({*paths, *workspace.ledger.known_models()})
-    }
+    policy: Policy
+    items: frozenset[str]
+    with_snapshot: Mapping[str, frozenset[str]]
 
 
-def _policy(workspace: Workspace, model: str, path: Any, as_of: datetime) -> Policy:
-    ledger = workspace.ledger
-    records, history = ModelRecords.of(ledger, model), tuple(ledger.champions(model))
+def needs_of_models(workspace: Workspace, as_of: datetime) -> Iterator[Needs]:
+    """Yield what each model that has a YAML or is known to the ledger needs as of a time, one after the other.
+
+    A model's records are let go before the next one's are read.
+    """
+    paths, ledger = find_models(workspace.settings.models), workspace.ledger
+    waiting = {model: _unrefused(workspace, model, found) for model, found in ledger.waiting_verdicts().items()}
+    asked = {model: [r.as_of for r in found] for model, found in ledger.open_requests_by_model().items()}
+    for model in sorted({*paths, *ledger.known_models()}):
+        records = ModelRecords.of(ledger, model)
+        moments = frozenset([*waiting.get(model, ()), *asked.get(model, ())])
+        policy = _policy(workspace, records, paths.get(model), as_of, moments)
+        yield Needs(policy, frozenset(_needed(ledger, policy, records)), _with_snapshot(records))
+
+
+def _unrefused(workspace: Workspace, model: str, waiting: Iterable[Verdict]) -> list[datetime]:
+    """Return the as-of times of promotions that may still happen: those that nobody refused."""
+    answers = workspace.ledger.approvals(model)
+    return [v.evaluation.as_of for v in waiting if v.id not in answers or answers[v.id].approved]
+
+
+def _policy(
+    workspace: Workspace, records: ModelRecords, path: Any, as_of: datetime, moments: frozenset[datetime]
+) -> Policy:
+    model, history = records.model, tuple(workspace.ledger.champions(records.model))
     spec = _loaded(path) if path is not None else None
     keep = [spec.spec.retention.keep] if spec else [Retention().keep]
     if spec is None:
         spec = _last_frozen(workspace, records, history)
         keep += [spec.spec.retention.keep] if spec else []  # a YAML that is gone or broken never shortens anything
-    moments = {r.as_of for r in ledger.open_requests(model)}
-    moments |= {v.evaluation.as_of for v in records.verdicts.values() if is_open(workspace, v)}
-    return Policy(model, as_of - max(keep), frozenset(moments), spec, path is not None, records, history)
+    return Policy(model, as_of - max(keep), moments, spec, path is not None, history)
 
 
 def _loaded(path: Any) -> FrozenSpec | None:
@@ -139,38 +160,30 @@ def newest_spec(workspace: Workspace, model: str) -> FrozenSpec | None:
     return _last_frozen(workspace, ModelRecords.of(ledger, model), tuple(ledger.champions(model)))
 
 
-def is_open(workspace: Workspace, verdict: Verdict) -> bool:
-    """Tell whether a promotion may still happen: nobody refused it, and nothing became of it yet."""
-    if verdict.decision != "promote" or verdict.dry_run or workspace.ledger.outcome(verdict.id) is not None:
-        return False
-    answer = workspace.ledger.approval(verdict.id)
-    return answer is None or answer[0]
-
-
-def needed_items(
-    policy: Policy, manifests: Mapping[str, Snapshot], predictions: Iterable[PredictionSet]
-) -> Iterator[str]:
-    """Yield the items that a model needs, chunks and reports left out: those follow from the snapshots."""
+def _needed(ledger: Ledger, policy: Policy, records: ModelRecords) -> Iterator[str]:
     for champion in policy.champions:
         yield from (release_key(champion.release_id), spec_key(champion.spec_id))
-        yield from policy.records.needs_of(champion.verdict_id)
-        yield from policy.records.shown_of(champion.verdict_id)
-    for verdict in policy.records.verdicts.values():
+        yield from records.needs_of(champion.verdict_id)
+        yield from records.shown_of(champion.verdict_id)
+    for verdict in records.verdicts.values():
         if policy.counts(verdict.evaluation.as_of):
-            yield from policy.records.needs_of(verdict.id)
-            yield from policy.records.shown_of(verdict.id)
-    kept = {key for key, m in manifests.items() if m.model == policy.model and policy.counts(m.as_of)}
-    yield from kept
-    for trained in policy.records.trained.values():
-        if snapshot_key(trained.snapshot_id) in kept:
-            yield from (release_key(trained.artifact_id), spec_key(trained.spec_id))
-            yield from policy.records.tried_for(trained)
+            yield from records.needs_of(verdict.id)
+            yield from records.shown_of(verdict.id)
     if policy.spec is not None:
         yield spec_key(policy.spec.id)
     first = policy.measured_from
-    for made in predictions:
+    for made in ledger.all_predictions(policy.model):
         if policy.counts(made.as_of) or (first is not None and made.window.start >= first):
             yield made.key
+
+
+def _with_snapshot(records: ModelRecords) -> dict[str, frozenset[str]]:
+    """Return what was learnt from each snapshot: candidates that no verdict is about are kept with their data."""
+    found: dict[str, set[str]] = {}
+    for trained in records.trained.values():
+        learnt = {release_key(trained.artifact_id), spec_key(trained.spec_id), *records.tried_for(trained)}
+        found.setdefault(snapshot_key(trained.snapshot_id), set()).update(learnt)
+    return {key: frozenset(items) for key, items in found.items()}
 
 
 # --- readings -----------------------------------------------------------------------------------------------------
@@ -188,36 +201,24 @@ def source_id(workspace: Workspace, spec: FrozenSpec) -> str:
     return Reader(spec, _Unread(), None, workspace.store, workspace.ledger).source_id
 
 
-def owners(
-    workspace: Workspace, found: Mapping[str, Policy], manifests: Iterable[Snapshot]
-) -> dict[str, list[tuple[Policy, bool]]]:
-    """Return, by source, the models that read it, and whether their next run will."""
-    by_source: dict[str, dict[str, bool]] = {}
-    for manifest in manifests:
-        by_source.setdefault(manifest.source_id, {})[manifest.model] = False
-    for policy in found.values():
-        if policy.spec is not None and policy.active:
-            by_source.setdefault(source_id(workspace, policy.spec), {})[policy.model] = True
-    return {s: [(found[m], reads) for m, reads in names.items() if m in found] for s, names in by_source.items()}
-
-
 def needed_readings(
-    readings: Iterable[StoredReading], owned: Mapping[str, list[tuple[Policy, bool]]], oldest: datetime
+    readings: Iterable[StoredReading], keepers: Collection[tuple[Policy, bool]], oldest: datetime
 ) -> Iterator[StoredReading]:
     """Yield the readings that runs within the retention period made or would use.
 
     Parameters
     ----------
     readings
-        Those in force, by source, partition and as-of time.
+        Those in force of one source, by partition and as-of time.
+    keepers
+        The models that read the source, and whether their next run will.
     oldest
         The horizon of readings that no known model owns.
     """
-    for (source, _), group in groupby(readings, key=lambda r: (r.source_id, r.start)):
+    for _, group in groupby(readings, key=lambda r: r.start):
         seen = list(group)
         for index, reading in enumerate(seen):
             until = seen[index + 1].as_of if index + 1 < len(seen) else None
-            keepers = owned.get(source, [])
             if (not keepers and reading.as_of >= oldest) or any(
                 _is_needed(policy, reading, until, first=index == 0, reads=reads) for policy, reads in keepers
             ):
@@ -229,7 +230,7 @@ def _is_needed(policy: Policy, reading: StoredReading, until: datetime | None, *
         return True
     if not reads:
         return False
-    if (until is None or until > policy.horizon) and reading.start >= policy.first_partition(policy.horizon):
+    if (until is None or until > policy.horizon) and reading.start >= policy.read_from:
         return True
     return any(
         (first or reading.as_of <= moment) and (until is None or moment < until)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from retraining.audit.status import status
+from retraining.audit.status import Known, status
 from retraining.errors import RetrainingError
 from retraining.records import Alert
 from retraining.rollout.alias import sync_alias
@@ -24,13 +24,13 @@ def reconcile(workspace: Workspace, model: str, as_of: datetime) -> str:
 def find_stale(workspace: Workspace, as_of: datetime) -> list[Alert]:
     """Raise an alert for each live champion that is stale or whose spec no longer loads."""
     paths = find_models(workspace.settings.models)
-    alerts = []
+    alerts, known = [], Known.of_all(workspace.ledger)
     for model in workspace.ledger.models():
         if model not in paths:
             text = f"{model}: has a live champion but no YAML in {workspace.settings.models.name}. Nothing watches it."
         else:
             try:
-                stale = status(workspace, load(paths[model]), as_of).stale
+                stale = status(workspace, load(paths[model]), as_of, known).stale
             except RetrainingError as error:
                 stale = f"its YAML no longer loads: {error}"
             if stale is None:

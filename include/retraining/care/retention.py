@@ -11,16 +11,17 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from pydantic import Field
 
 from retraining.care import items, needs
-from retraining.care.items import Broken
+from retraining.care.marking import Marks, mark, readings_that_lead_to
 from retraining.care.needs import Policy
-from retraining.data import chunks
 from retraining.data.readings import in_force
 from retraining.data.snapshots import snapshot_key
 from retraining.evaluation.finalist import FINALISTS, FLIPS
 from retraining.ledger import Ledger
-from retraining.ledger.readings import StoredReading
 from retraining.ledger.work import EVERY_MODEL
 from retraining.pages.verdicts.page import VERDICTS
 from retraining.records import Snapshot, digest_of
@@ -56,6 +57,8 @@ class Plan:
     free: tuple[Candidate, ...]
     readings: tuple[str, ...]
     held: str | None
+    manifests: Annotated[frozenset[str], Field(exclude=True)] = frozenset()
+    """Those that were there: the sweep looks at what was named since."""
 
     @property
     def bytes_freed(self) -> int:
@@ -82,23 +85,19 @@ def plan(workspace: Workspace, as_of: datetime) -> Plan:
     SpecError
         When the folder of models is missing: without it every model would look abandoned.
     """
-    found = needs.policies(workspace, as_of)
     there = items.inventory(workspace.store)
     now = datetime.now(UTC)  # the age of an object is a matter of the store's clock, not of the run's time
     young = {items.item_of(key) for key, entry in there.items() if _is_young(entry, now)}
-    manifests = items.manifests(workspace.store, (k for k in there if _is_manifest(k)))
-    whole = {key: m for key, m in manifests.items() if isinstance(m, Snapshot)}
-    marked = _marked(workspace, found, whole, young)
-    readings = in_force(workspace.ledger)
-    owned = needs.owners(workspace, found, whole.values())
-    kept = list(needs.needed_readings(readings.values(), owned, needs.longest(found, as_of)))
-    pinned, marked = marked, marked | needs.chunk_items(c for r in kept for c in r.chunks)
-    held = _held(marked | young, there, manifests, workspace.ledger)
-    free = _candidates(there, marked, young, found, as_of, chunks_too=held is None)
+    marks = mark(workspace, as_of, there, young)
+    held = _held(marks, young, there, workspace.ledger)
+    free = _candidates(there, marks, young, as_of, chunks_too=held is None)
     gone = {c.key for c in free}
-    lost = _pointing_at(readings, lambda key: key in gone or (key not in there and key not in pinned))
-    n_bytes = sum(e.n_bytes for e in there.values())
-    return Plan(as_of, len(there), n_bytes, len(young - marked), free, tuple(sorted(lost)), held)
+    lost = readings_that_lead_to(
+        workspace.ledger, lambda key: key in gone or (key not in there and key not in marks.items)
+    )
+    n_bytes, n_young = sum(e.n_bytes for e in there.values()), sum(item not in marks for item in young)
+    known = frozenset(key for key in there if items.is_manifest(key))
+    return Plan(as_of, len(there), n_bytes, n_young, free, tuple(sorted(lost)), held, known)
 
 
 def sweep(workspace: Workspace, made: Plan) -> Sweep:
@@ -108,8 +107,8 @@ def sweep(workspace: Workspace, made: Plan) -> Sweep:
     spared = _named_since(workspace, made)
     ledger.free_items(_item_marks(made, spared), made.as_of)
     freed = [c for c in made.free if items.item_of(c.key) not in spared and store.delete(c.key)]
-    keys = {c.key for c in freed}
-    late = _pointing_at(in_force(ledger), lambda key: key in keys)  # read while the sweep was under way
+    keys = {c.key for c in freed if _is_chunk(c.key)}
+    late = set(readings_that_lead_to(ledger, keys.__contains__)) if keys else set()  # read while it was under way
     ledger.free_readings(late, made.as_of)
     kinds = Counter(c.key.partition("/")[0] for c in freed)
     done = Sweep(made.as_of, len(freed), sum(c.n_bytes for c in freed), len(made.readings) + len(late), dict(kinds))
@@ -121,34 +120,14 @@ def sweep(workspace: Workspace, made: Plan) -> Sweep:
 # --- marking ------------------------------------------------------------------------------------------------------
 
 
-def _marked(
-    workspace: Workspace, found: Mapping[str, Policy], manifests: Mapping[str, Snapshot], young: set[str]
-) -> set[str]:
-    """Return the items that are needed, with the chunks of the snapshots among them."""
-    marked: set[str] = set()
-    for model, policy in found.items():
-        marked |= set(needs.needed_items(policy, manifests, workspace.ledger.all_predictions(model)))
-    for key, manifest in manifests.items():
-        if key in marked or key in young:
-            marked |= items.chunk_keys(manifest)
-    return marked
-
-
-def _is_manifest(key: str) -> bool:
-    return key.startswith("snapshots/") and key.endswith(".json")
-
-
 def _is_young(entry: Entry, now: datetime) -> bool:
     return entry.modified is None or now - entry.modified < YOUNG
 
 
-def _held(
-    marked: set[str], there: Mapping[str, Entry], manifests: Mapping[str, Snapshot | Broken], ledger: Ledger
-) -> str | None:
+def _held(marks: Marks, young: set[str], there: Mapping[str, Entry], ledger: Ledger) -> str | None:
     """Say why no chunk may go: a manifest that is needed cannot be read, so that its chunks are not known."""
-    wanted = {key for key in marked if key.startswith("snapshots/")}
-    broken = {key for key in wanted if isinstance(manifests.get(key), Broken)}
-    broken |= items.not_freed(ledger, wanted - set(there))
+    wanted = {key for key in (*marks.items, *young) if key.startswith("snapshots/")}
+    broken = wanted & marks.broken | items.not_freed(ledger, (key for key in wanted if key not in there))
     if not broken:
         return None
     return (
@@ -161,21 +140,15 @@ def _held(
 
 
 def _candidates(
-    there: Mapping[str, Entry],
-    marked: set[str],
-    young: set[str],
-    found: Mapping[str, Policy],
-    as_of: datetime,
-    *,
-    chunks_too: bool,
+    there: Mapping[str, Entry], marks: Marks, young: set[str], as_of: datetime, *, chunks_too: bool
 ) -> tuple[Candidate, ...]:
     free = []
-    oldest = needs.longest(found, as_of)
+    oldest = needs.longest(marks.policies, as_of)
     for key, entry in there.items():
         item = items.item_of(key)
-        if item in marked or item in young or (key.startswith("chunks/") and not chunks_too):
+        if item in marks or item in young or (_is_chunk(key) and not chunks_too):
             continue
-        why = _why(entry, marked | young, found, oldest)
+        why = _why(entry, lambda other: other in marks or other in young, marks.policies, oldest)
         if why is not None:
             free.append(Candidate(key, entry.n_bytes, why))
     return tuple(sorted(free, key=_in_order))
@@ -188,7 +161,7 @@ def _in_order(candidate: Candidate) -> tuple[int, str, bool, str]:
     return rank, items.item_of(key), not key.endswith("/manifest.json"), key
 
 
-def _why(entry: Entry, kept: set[str], found: Mapping[str, Policy], oldest: datetime) -> str | None:
+def _why(entry: Entry, kept: Callable[[str], bool], found: Mapping[str, Policy], oldest: datetime) -> str | None:
     """Say why an object that no one names may go; None where its age alone keeps it."""
     key = entry.key
     if key.endswith(items.LEFTOVER):
@@ -199,8 +172,7 @@ def _why(entry: Entry, kept: set[str], found: Mapping[str, Policy], oldest: date
         return None if _is_cleaned(key, kept) else "its verdict goes"
     monitor, validation = _MONITOR_REPORT.match(key), _VALIDATION_REPORT.match(key)
     if validation:
-        needed = snapshot_key(validation["snapshot"]) in kept
-        return None if needed else "its snapshot goes"
+        return None if kept(snapshot_key(validation["snapshot"])) else "its snapshot goes"
     policy = next((found[part] for part in key.split("/") if part in found), None)
     horizon = policy.horizon if policy else oldest
     if monitor:
@@ -209,18 +181,17 @@ def _why(entry: Entry, kept: set[str], found: Mapping[str, Policy], oldest: date
     return "older than retention.keep" if entry.modified and entry.modified < horizon else None
 
 
-def _is_cleaned(key: str, kept: set[str]) -> bool:
+def _is_cleaned(key: str, kept: Callable[[str], bool]) -> bool:
     """Tell whether it is what an erasure left of flipped rows that are kept: they have a longer name since."""
     folder, _, name = key.rpartition("/")
-    return key.startswith(FLIPS) and f"{folder}/{name.partition('-')[0]}.parquet" in kept
+    return key.startswith(FLIPS) and kept(f"{folder}/{name.partition('-')[0]}.parquet")
+
+
+def _is_chunk(key: str) -> bool:
+    return key.startswith("chunks/")
 
 
 # --- sweeping -----------------------------------------------------------------------------------------------------
-
-
-def _pointing_at(readings: Mapping[str, StoredReading], gone: Callable[[str], bool]) -> set[str]:
-    """Return the marks of readings that name a chunk which is gone, or goes."""
-    return {mark for mark, r in readings.items() if any(gone(chunks.key_of(c.id)) for c in r.chunks)}
 
 
 def _item_marks(made: Plan, spared: set[str]) -> dict[str, str]:
@@ -232,8 +203,14 @@ def _item_marks(made: Plan, spared: set[str]) -> dict[str, str]:
 
 def _named_since(workspace: Workspace, made: Plan) -> set[str]:
     """Return what readings and manifests name that were written after the plan was made."""
-    planned = {c.key for c in made.free}
-    new = [e.key for e in workspace.store.listing("snapshots/") if _is_manifest(e.key) and e.key not in planned]
-    whole = items.manifests(workspace.store, new).values()
-    named = {key for m in whole if isinstance(m, Snapshot) for key in items.chunk_keys(m)}
-    return named | {key for r in in_force(workspace.ledger).values() for key in needs.chunk_items(r.chunks)}
+    planned = {c.key for c in made.free if _is_chunk(c.key)}
+    if not planned:
+        return set()
+    new = [e.key for e in workspace.store.listing("snapshots/") if items.is_manifest(e.key)]
+    named: set[str] = set()
+    for _, found in items.each_manifest(workspace.store, (key for key in new if key not in made.manifests)):
+        if isinstance(found, Snapshot):
+            named |= planned & items.chunk_keys(found)
+    for _, readings in in_force(workspace.ledger):
+        named |= planned & needs.chunk_items(c for reading in readings.values() for c in reading.chunks)
+    return named

@@ -149,8 +149,8 @@ def _expected(
             for chunk in (*manifest.features, *manifest.labels):
                 for name in who:
                     found.setdefault(chunk.id, _Expected()).add(chunk, name)
-    for reading in in_force(workspace.ledger).values():
-        for chunk in reading.chunks:
+    for _, readings in in_force(workspace.ledger):
+        for chunk in (c for reading in readings.values() for c in reading.chunks):
             found.setdefault(chunk.id, _Expected()).add(chunk, "the next runs that read its day")
     return found
 

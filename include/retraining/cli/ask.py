@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from retraining.audit.history import VersionEntry, describe_answer, describe_override, events_of, versions_of
-from retraining.audit.status import Status
+from retraining.audit.status import Known, Status
 from retraining.audit.status import status as status_of
 from retraining.care.verify import verify
 from retraining.checking import check_spec
@@ -78,7 +78,8 @@ def status(
     """Show champion, newest verdict, newest decision and open requests of each model."""
     work = workspace()
     names = [model] if model else list(find_models(work.settings.models))
-    found = [status_of(work, work.spec(name), time_or_now(as_of)) for name in names]
+    known, now = None if model else Known.of_all(work.ledger), time_or_now(as_of)
+    found = [status_of(work, work.spec(name), now, known) for name in names]
     if json:
         print_json([to_dict(s) for s in found])
     else:
@@ -202,14 +203,9 @@ def _find(work: Workspace, identity: str) -> Verdict | TriggerDecision:
     verdict = work.ledger.verdict(identity)
     if verdict is not None:
         return verdict
-    models = work.ledger.models()
-    for model in models:
-        for decision in work.ledger.decisions(model):
-            if decision.id.startswith(identity):
-                return decision
-    verdicts = work.ledger.verdicts(identity)
-    if verdicts:
-        return verdicts[-1]
+    found = work.ledger.decision_by_id(identity) or work.ledger.newest_verdict(identity)
+    if found is not None:
+        return found
     raise RequestError(f"there is no verdict, decision or judged model {identity}. `history MODEL` lists the ids.")
 
 
@@ -217,8 +213,8 @@ def _people(work: Workspace, record: Verdict | TriggerDecision) -> dict[str, obj
     """Return what people said about a verdict: the answer to a promotion that waited, an override."""
     if not isinstance(record, Verdict):
         return {}
-    answer = work.ledger.approvals(record.model).get(record.id)
-    made = work.ledger.overrides(record.model).get(record.id)
+    answer = work.ledger.approval_of(record.id)
+    made = work.ledger.override_of(record.id)
     return {
         "approval": None if answer is None else to_dict(answer),
         "override": None if made is None else to_dict(made),
@@ -228,8 +224,8 @@ def _people(work: Workspace, record: Verdict | TriggerDecision) -> dict[str, obj
 def _said(work: Workspace, record: Verdict | TriggerDecision) -> list[str]:
     if not isinstance(record, Verdict):
         return []
-    answer = work.ledger.approvals(record.model).get(record.id)
-    made = work.ledger.overrides(record.model).get(record.id)
+    answer = work.ledger.approval_of(record.id)
+    made = work.ledger.override_of(record.id)
     outcome = work.ledger.outcome(record.id)
     found = [f"{outcome.outcome}: {outcome.detail}"] if outcome else []
     found += [describe_answer(answer)] if answer else []

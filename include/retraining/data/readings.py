@@ -5,7 +5,7 @@ The ledger only ever grows, so a reading is never taken back; marks beside it sa
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from retraining.ledger import Ledger
@@ -33,9 +33,17 @@ def usable(ledger: Ledger, source_id: str, known: _Readings) -> _Readings:
     }
 
 
-def in_force(ledger: Ledger) -> dict[str, StoredReading]:
-    """Return the readings that runs may use, by the key of their mark; erased chunks have their cleaned ones."""
-    known = {freed_key(r.source_id, r.start, r.as_of): r for r in ledger.every_reading()}
+def in_force(ledger: Ledger) -> Iterator[tuple[str, dict[str, StoredReading]]]:
+    """Yield, source by source, the readings that runs may use, by the key of their mark.
+
+    Erased chunks have their cleaned ones. The readings of one source are in memory at a time.
+    """
+    for source in ledger.source_ids():
+        yield source, _in_force_of(ledger, source)
+
+
+def _in_force_of(ledger: Ledger, source_id: str) -> dict[str, StoredReading]:
+    known = {freed_key(r.source_id, r.start, r.as_of): r for r in ledger.readings_of(source_id)}
     freed = ledger.freed(known)
     cleaned = replacements(ledger, {c.id for r in known.values() for c in r.chunks})
     return {

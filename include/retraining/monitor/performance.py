@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 import duckdb
 import numpy as np
@@ -17,15 +19,20 @@ from retraining.data import chunks, ingest, plan
 from retraining.data.joins import join
 from retraining.errors import MonitorFailed, NotEnoughData
 from retraining.predictions import batch
-from retraining.records import Champion, Change, Chunk, DayPerformance, PredictionSet, Window, digest_of
+from retraining.records import Champion, Change, Chunk, DayPerformance, PredictionSet, Window, digest_of, from_dict
 from retraining.spec import FrozenSpec
 from retraining.spec.model import Business
 from retraining.stats.metrics import Array, find_metric, value
 from retraining.windows import floor, nominal, step
 from retraining.workspace import Workspace
 
+_STAGE: Final = "performance"
 MIN_DAYS = 5
 """Fewest days on each side of a comparison: below, a t interval on day values says nothing."""
+
+
+_STRIDE = 28
+"""Partitions that are counted at a time where labels are rare: a few queries each."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +56,15 @@ def realised(workspace: Workspace, frozen: FrozenSpec, window: Window, as_of: da
     sets = [p for p in workspace.ledger.predictions(frozen.model, window) if p.window.end <= mature]
     if not sets:
         return []
-    reader = workspace.reader(frozen)
     span = Window(sets[0].window.start, sets[-1].window.end)
-    extent = ingest.read_window(reader, span, as_of)
-    found = []
-    for record in sets:
-        parts = extent.chunks[record.window.start]
-        labels = next((c for c in parts if c.kind == "labels"), None)
-        if labels is not None:
-            found.append(_day(workspace, frozen, record, labels))
-    return found
+    extent = ingest.read_window(workspace.reader(frozen), span, as_of)
+    labels = {c.start: c for parts in extent.chunks.values() for c in parts if c.kind == "labels"}
+    days = {day_key(frozen, s, labels[s.window.start]): s for s in sets if s.window.start in labels}
+    done = workspace.ledger.finished_keys(frozen.model, _STAGE, list(days))
+    return [
+        from_dict(DayPerformance, done[key]) if key in done else _day(workspace, frozen, key, s, labels[s.window.start])
+        for key, s in days.items()
+    ]
 
 
 def fallen(series: Series, split: int, margin: float, confidence: float) -> Change | None:
@@ -103,20 +109,20 @@ def compare(
 
     Returns
     -------
-    The comparisons, a sentence where there is none, and how many labelled rows are newer than the champion.
+    The comparisons, a sentence where there is none, and how many labelled rows are newer than the champion: once they
+    are as many as `retrain.min_new_labels`, they are not counted further.
     """
     monitor, data = frozen.spec.monitor, frozen.spec.data
     end = plan.mature_end(data, as_of)
-    since = floor(champion.cutoff - monitor.reference, data.partition)
-    days = realised(workspace, frozen, Window(since, end), as_of) if end > since else []
     count = max(1, round(monitor.window / nominal(data.partition)))
     first = step(floor(end, data.partition), data.partition, -count)
+    days = _days_that_matter(workspace, frozen, champion, first, as_of)
     recent = [d for d in days if d.start >= first]
     own = [d for d in recent if d.release_id == champion.release_id]
     new = own if len(own) >= MIN_DAYS else recent
     before = min(first, champion.cutoff + monitor.reference)
     old = [d for d in days if d.start < before]
-    n_labels = sum(d.n_rows for d in days if d.start >= champion.cutoff)
+    n_labels = _n_labels(days, champion)
     changes = [c for name, margin in _watched(frozen) if (c := _fallen_days(name, old, new, margin, frozen))]
     if changes:
         return tuple(changes), "", n_labels
@@ -125,6 +131,34 @@ def compare(
         f"{data.partition}s; there are {len(old)} and {len(new)}"
     )
     return (), note, n_labels
+
+
+def _days_that_matter(
+    workspace: Workspace, frozen: FrozenSpec, champion: Champion, first: datetime, as_of: datetime
+) -> list[DayPerformance]:
+    """Return the days around the champion's promotion and the newest, from `first` on; of those between, a few.
+
+    Between them nothing but labels is counted, and only until there are enough to ask for a retraining: however long
+    a champion is in office, a day's monitor looks at no more of it.
+    """
+    retrain, reference, unit = frozen.spec.retrain, frozen.spec.monitor.reference, frozen.spec.data.partition
+
+    def looked_at(start: datetime, stop: datetime) -> list[DayPerformance]:
+        return realised(workspace, frozen, Window(start, stop), as_of) if stop > start else []
+
+    since, end = floor(champion.cutoff - reference, unit), plan.mature_end(frozen.spec.data, as_of)
+    early = step(floor(champion.cutoff + reference, unit), unit, 1)
+    if first <= early:
+        return looked_at(since, end)
+    old, new = looked_at(since, early), looked_at(first, end)
+    while first > early and _n_labels((*old, *new), champion) < retrain.min_new_labels:
+        first, until = max(floor(first - _STRIDE * nominal(unit), unit), early), first
+        new = [*looked_at(first, until), *new]
+    return [*old, *new]
+
+
+def _n_labels(days: Iterable[DayPerformance], champion: Champion) -> int:
+    return sum(d.n_rows for d in days if d.start >= champion.cutoff)
 
 
 def _watched(frozen: FrozenSpec) -> list[tuple[str, float]]:
@@ -153,14 +187,15 @@ def _fallen_days(
     return fallen(series, len(before), margin, monitor.confidence)
 
 
-def _day(workspace: Workspace, frozen: FrozenSpec, record: PredictionSet, labels: Chunk) -> DayPerformance:
-    key = digest_of(["performance", record.file_sha256, labels.id, frozen.spec.monitor.model_dump(mode="json")])
-    done = workspace.ledger.finished(DayPerformance, frozen.model, "performance", key)
-    if done is not None:
-        return done
+def day_key(frozen: FrozenSpec, record: PredictionSet, labels: Chunk) -> str:
+    """Return the key under which a day's performance is recorded: of its predictions, its labels and the YAML."""
+    return digest_of([_STAGE, record.file_sha256, labels.id, frozen.spec.monitor.model_dump(mode="json")])
+
+
+def _day(workspace: Workspace, frozen: FrozenSpec, key: str, record: PredictionSet, labels: Chunk) -> DayPerformance:
     model = stored.load(workspace.store, record.release_id)
     day = measure_day(workspace, frozen, model, record, labels)
-    workspace.ledger.finish(frozen.model, "performance", key, day)
+    workspace.ledger.finish(frozen.model, _STAGE, key, day)
     return day
 
 

@@ -42,10 +42,9 @@ def decide(workspace: Workspace, frozen: FrozenSpec, measurement: Measurement) -
         policy = triggers.Policy.of(frozen.spec)
         oldest = step(measurement.window.start, frozen.spec.data.partition, 1 - policy.n)
         earlier = workspace.ledger.measurements(model, as_of, policy.n - 1)
-        verdicts = [v.evaluation.as_of for v in workspace.ledger.verdicts(model) if not v.dry_run]
         situation = triggers.Situation(
             recent=(measurement, *(m for m in earlier if m.window.start >= oldest)),
-            last_verdict_as_of=max((v for v in verdicts if v <= as_of), default=None),
+            last_verdict_as_of=workspace.ledger.last_verdict_time(model, as_of),
             open_request=bool(workspace.ledger.open_requests(model)),
         )
         known = workspace.ledger.add_decision(triggers.decide(situation, policy))

@@ -65,7 +65,10 @@ class Change:
 
 @dataclass(frozen=True)
 class Measurement:
-    """Everything one monitor run measured, before anything is decided."""
+    """Everything one monitor run measured, before anything is decided.
+
+    `n_new_labels` are labelled rows newer than the champion; from `retrain.min_new_labels` on, at least so many.
+    """
 
     model: str
     as_of: datetime

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 from airflow.api_fastapi.app import get_auth_manager
@@ -17,7 +18,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from retraining.audit.history import events_of
-from retraining.audit.status import Status, status
+from retraining.audit.status import Known, Status, status
 from retraining.errors import RetrainingError, Unavailable
 from retraining.pages.verdicts import card, page
 from retraining.records import CheckResult, digest_of, from_dict, short, shown_day
@@ -48,8 +49,9 @@ def make_app() -> FastAPI:
     def models(user: GetUserDep, auth: Auth) -> str:
         """List the models whose retraining the user may see."""
         work = Workspace(settings())
-        seen = [m for m in find_models(work.settings.models) if _may_see(auth, user, m)]
-        return _render("models.html", rows=[_row(work, name) for name in seen])
+        seen = {m: path for m, path in find_models(work.settings.models).items() if _may_see(auth, user, m)}
+        known = Known.of_all(work.ledger)
+        return _render("models.html", rows=[_row(work, name, path, known) for name, path in seen.items()])
 
     @app.get("/models/{model}", response_class=HTMLResponse)
     def model(model: str, user: GetUserDep, auth: Auth) -> str:
@@ -57,13 +59,14 @@ def make_app() -> FastAPI:
         if not _may_see(auth, user, model):
             raise HTTPException(403, f"You may not see {dag_id(RETRAIN, model)}.")
         work = Workspace(settings())
-        if model not in find_models(work.settings.models):
+        path = find_models(work.settings.models).get(model)
+        if path is None:
             raise HTTPException(404, f"There is no model {model}.")
         return _render(
             "model.html",
-            row=_row(work, model),
-            events=events_of(work.ledger, model)[-_NEWEST_EVENTS:][::-1],
-            verdicts=work.ledger.verdicts(model)[-_NEWEST_VERDICTS:][::-1],
+            row=_row(work, model, path, Known.of(work.ledger, model)),
+            events=events_of(work.ledger, model, _NEWEST_EVENTS)[::-1],
+            verdicts=work.ledger.newest_verdicts_of(model, _NEWEST_VERDICTS),
             champions=work.ledger.champions(model)[::-1],
             validations=_validations(work, model),
         )
@@ -141,10 +144,10 @@ def _may_see(auth: BaseAuthManager[Any], user: BaseUser, model: str) -> bool:
     return auth.is_authorized_dag(method="GET", details=DagDetails(id=dag_id(RETRAIN, model)), user=user)
 
 
-def _row(work: Workspace, model: str) -> tuple[str, Status | None, str]:
+def _row(work: Workspace, model: str, path: Path, known: Known) -> tuple[str, Status | None, str]:
     """Return a model's name, its state, and, when its YAML does not load, the error instead."""
     try:
-        return model, status(work, load(find_models(work.settings.models)[model]), datetime.now(UTC)), ""
+        return model, status(work, load(path), datetime.now(UTC), known), ""
     except Unavailable:
         raise
     except RetrainingError as error:

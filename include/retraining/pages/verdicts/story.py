@@ -68,8 +68,8 @@ def story_of(workspace: Workspace, verdict: Verdict) -> Story:
         flips=finalist.flipped_rows(workspace.store, evaluation),
         missing=missing,
         release=ledger.release_of(verdict.id),
-        approval=ledger.approvals(verdict.model).get(verdict.id),
-        override=ledger.overrides(verdict.model).get(verdict.id),
+        approval=ledger.approval_of(verdict.id),
+        override=ledger.override_of(verdict.id),
         outcome=ledger.outcome(verdict.id),
         entry=made[0] if made else None,
     )
