@@ -13,7 +13,7 @@ import pytest
 from retraining.ledger import Ledger
 from retraining_airflow.demo.stack import Stack
 from retraining_airflow.names import APPROVE, RETRAIN, dag_id
-from tests.support import tiny
+from samples import tiny
 
 pytestmark = pytest.mark.slow
 

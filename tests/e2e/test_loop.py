@@ -14,7 +14,7 @@ from retraining.ledger import Ledger
 from retraining.records import Window
 from retraining_airflow.demo.stack import Stack
 from retraining_airflow.names import dag_id, model_asset, predictions_asset, request_asset, snapshot_asset
-from tests.support import tiny
+from samples import tiny
 
 LOOP, DRIFTING = "loop", "drifting"
 N_ROWS = 100
