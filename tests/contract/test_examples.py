@@ -19,7 +19,7 @@ from samples.tiny import environ, retrain, settings_in
 SHIPPED = settings({}).models
 EXAMPLES = find_models(SHIPPED)
 AS_OF = datetime(2025, 7, 7, tzinfo=UTC)
-"""A Monday whose holdouts every example passes: in the replayed July weather decides much, and little in a calm autumn."""
+"""A Monday whose holdouts every example passes: the weather decides much in the replayed July, and little in autumn."""
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 def test_the_examples_are_those_that_ship() -> None:
-    assert SHIPPED == Path(__file__).parents[2] / "include" / "models"
+    assert Path(__file__).parents[2] / "include" / "models" == SHIPPED
     assert EXAMPLES and len(EXAMPLES) == len(list(SHIPPED.glob("*.yaml"))) - len(list(SHIPPED.glob("*.cases.yaml")))
 
 
