@@ -15,7 +15,8 @@ from retraining.ledger import Ledger
 from retraining.ledger.tables import metadata
 from retraining.records import Champion
 from retraining.workspace import Workspace
-from tests.support import postgres, tiny
+from samples import tiny
+from tests.support import postgres
 
 pytestmark = pytest.mark.slow
 
