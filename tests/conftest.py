@@ -6,7 +6,7 @@ import atexit
 import os
 import shutil
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,3 +28,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped under CI: {report.longrepr}"
     return report
+
+
+@pytest.fixture
+def quick_preflight() -> Iterator[None]:
+    """Run preflight's checks in this process, for a test that is about something else."""
+    from tests.support.preflight import in_this_process  # with scikit-learn, which many tests never import
+
+    with in_this_process():
+        yield
