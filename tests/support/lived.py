@@ -25,6 +25,7 @@ def live(folder: Path) -> Workspace:
             result = retrain(workspace, day(number))
             assert result.deployment and result.deployment.outcome == "deployed", result.text
             assert score.run(workspace, workspace.spec(NAME), day(number + 1))
+    workspace.ledger.close()
     return workspace
 
 
