@@ -45,11 +45,12 @@ def test_it_is_trained_scores_a_day_and_is_watched(shipped: Workspace, name: str
     frozen, evening = shipped.spec(name), AS_OF + timedelta(days=1)
     result = retrain(shipped, AS_OF, name)
     assert result.deployment is not None and result.deployment.outcome == "deployed", result.text
-    (scored,) = score.run(shipped, frozen, evening)
-    assert scored.n_rows > 500, "a day has some 900 flights"
+    scored = score.run(shipped, frozen, evening)
+    assert [p.window.start for p in scored] == [AS_OF - timedelta(days=1), AS_OF], "newer than what it was trained on"
+    assert all(p.n_rows > 500 for p in scored), "a day has some 900 flights"
     decision = monitor.run(shipped, frozen, evening)
     assert decision.outcome in ("quiet", "watch"), decision
     watched = shipped.ledger.measurement(name, evening)
-    assert watched is not None and (watched.n_rows, watched.health) == (scored.n_rows, ())
+    assert watched is not None and (watched.n_rows, watched.health) == (scored[-1].n_rows, ())
     assert {one.column for one in watched.drift} >= set(frozen.spec.monitor.columns or ())
-    assert shipped.ledger.alerts(name) == []
+    assert {alert.kind for alert in shipped.ledger.alerts(name)} <= {"skew"}, "a few rows beyond the training may be"
