@@ -176,6 +176,7 @@ def table(models: Path) -> Path:
     return path
 
 
+@pytest.mark.usefixtures("quick_preflight")
 def test_each_column_has_a_role_and_a_reason(models: Path, table: Path) -> None:
     new(Request("late", str(table), "late", "ordered at"), models)
     text = (models / "late.yaml").read_text()
