@@ -14,7 +14,8 @@ READY := .venv/.ready
 UV := $(BIN)/python -m uv
 PYTEST := $(BIN)/python -m pytest
 # Whole files on two processes: files share nothing, tests of one file may share what is expensive to start.
-SIDE_BY_SIDE := --numprocesses 2 --dist loadfile
+# The longest begin first (tests/conftest.py), else xdist begins with those that have the most tests.
+SIDE_BY_SIDE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 # Numerical libraries start one thread per core each; in tests many processes share the cores.
 test test-all: export OMP_NUM_THREADS ?= 1
 test test-all: export OPENBLAS_NUM_THREADS ?= 1

@@ -20,6 +20,7 @@ from retraining.pipeline.admission import admit
 from retraining.pipeline.retrain import RunResult
 from retraining.settings import Settings
 from retraining.workspace import Workspace
+from samples.databases import give_mlflow
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 """Day 0, a Monday."""
@@ -169,6 +170,7 @@ def tiny(
 
 def retrain(workspace: Workspace, as_of: datetime, name: str = NAME, *, dry_run: bool = False) -> RunResult:
     """Run a whole retraining in this process, started by a person."""
+    give_mlflow(workspace.settings)
     admission = admit(
         workspace,
         workspace.spec(name),

@@ -15,8 +15,9 @@ from retraining.pipeline import retrain as stages
 from retraining.pipeline.admission import admit
 from retraining.predictions import batch
 from retraining.workspace import Workspace
-from samples.tiny import NAME, day, tiny
+from samples.tiny import NAME, day, settings_in, tiny
 from tests.support.lived import copy_of, live
+from tests.support.shared import made_once
 
 AS_OF, SCORED = day(40), day(41)
 
@@ -101,7 +102,8 @@ def nothing(tmp_path: Path) -> Workspace:
 @pytest.fixture(scope="session")
 def lived(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """An installation with three champions; nobody changes it."""
-    return live(tmp_path_factory.mktemp("lived"))
+    made = made_once(tmp_path_factory, "lived", live)
+    return copy_of(Workspace(settings_in(made)), tmp_path_factory.mktemp("lived"))
 
 
 @pytest.fixture

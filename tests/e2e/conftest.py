@@ -10,18 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from retraining.artifacts import stored
 from retraining.pipeline import retrain as stages
 from retraining.pipeline.admission import admit
-from retraining.records import Release, Served, Verdict
-from retraining.store import Store
+from retraining.records import Release, Verdict
 from retraining.workspace import Workspace
+from samples.databases import give_mlflow
 from samples.tiny import N_DAYS, NAME, day, retrain, rows, rows_of, settings_in, tiny, write_csv
+from tests.support.preflight import in_this_process
 
 FIRST, SECOND = day(40), day(48)
 """As-of times of the first champion (cut-off: day 39) and of a second retraining (holdout: days 40 to 46)."""
-
-_PREFLIGHTS = ("retraining.rollout.champion.preflight", "retraining.rollout.release.preflight")
 
 States = Callable[[str, Path], Workspace]
 
@@ -33,13 +31,6 @@ class Released:
     workspace: Workspace
     verdict: Verdict
     release: Release
-
-
-def _quick(store: Store, release_id: str) -> Served:
-    """Check what preflight checks, in this process and without measuring: a fresh one takes seconds."""
-    files = stored.read_files(store, release_id)
-    difference = stored.compare_with_expected(stored.from_files(release_id, files), files)
-    return Served(load_s=0.1, latency_ms=5.0, memory_mb=300.0, size_mb=0.1, difference=difference)
 
 
 @pytest.fixture(scope="session")
@@ -56,15 +47,14 @@ def states(tmp_path_factory: pytest.TempPathFactory) -> States:
         workspace.ledger.close()
         shutil.copytree(folder, kept / name)
 
-    with pytest.MonkeyPatch.context() as patch:
-        workspace = tiny(folder)
-        assert workspace.registry.alias(NAME) is None and workspace.ledger.champion(NAME) is None
-        keep("new", workspace)
-        result = retrain(workspace, FIRST)  # with a real preflight
-        assert result.deployment is not None and result.deployment.outcome == "deployed", result.text
-        keep("champion", workspace)
-        for place in _PREFLIGHTS:
-            patch.setattr(place, _quick)
+    workspace = tiny(folder)
+    give_mlflow(workspace.settings)
+    assert workspace.registry.alias(NAME) is None and workspace.ledger.champion(NAME) is None
+    keep("new", workspace)
+    result = retrain(workspace, FIRST)  # with a real preflight
+    assert result.deployment is not None and result.deployment.outcome == "deployed", result.text
+    keep("champion", workspace)
+    with in_this_process():
         verdict, release = judge_and_release(workspace)
         keep("released", workspace)
         assert stages.deploy(workspace, verdict, release.id, by="gate").outcome == "deployed"
@@ -132,10 +122,3 @@ def released(states: States, tmp_path: Path) -> Released:
 def two_champions(states: States, tmp_path: Path) -> Workspace:
     """An installation with a second champion."""
     return states("two champions", tmp_path)
-
-
-@pytest.fixture
-def quick_preflight(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run preflight's check in this process."""
-    for place in _PREFLIGHTS:
-        monkeypatch.setattr(place, _quick)

@@ -29,16 +29,8 @@ States = dict[str, str]
 Run = Callable[..., tuple[str, States, dict[str, int]]]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def database() -> None:
-    """Make Airflow's own database, in the home that tests have."""
-    from airflow.utils.db import initdb
-
-    initdb()
-
-
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(airflow_database: None, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Return a function that runs a DAG; it gives the run's state, its tasks' states and their tries."""
 
     def start(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sqlite3
 import subprocess
-import sys
+from collections.abc import Iterator
 
 import pytest
 from mlflow import MlflowClient
@@ -14,42 +13,42 @@ from mlflow import MlflowClient
 from retraining.workspace import Workspace
 from samples.tiny import NAME, environ
 from tests.e2e.conftest import FIRST
-from tests.support.parse import ROOT
+from tests.support.forked import Forks
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-STAGES = {
-    "ingest": "ingest_for_training",
-    "validate": "validate_for_training",
-    "train": "train",
-    "evaluate": "evaluate",
-    "gate": "gate",
-    "release": "release",
-    "deploy": "deploy",
-}
+STAGES = ("ingest", "validate", "train", "evaluate", "gate", "release", "deploy")
 INSIDE = {
-    "ingest, chunks stored and not yet known": ("before", "retraining.ledger.ledger:Ledger.add_readings"),
+    "ingest, chunks stored and not yet known": ("before", "retraining.ledger:Ledger.add_readings"),
     "train, a run is open": ("before", "retraining.train.candidates:best_setting"),
     "train, predictions kept and not yet known": ("after", "retraining.train.candidates:_keep"),
     "choose, every candidate is tried": ("before", "retraining.train.choose:_fit_chosen"),
     "release, the model is not logged": ("before", "retraining.artifacts.registry:Registry.log_model"),
-    "release, not bound to its verdict": ("before", "retraining.ledger.ledger:Ledger.add_release"),
+    "release, not bound to its verdict": ("before", "retraining.ledger:Ledger.add_release"),
     "deploy, after preflight": ("after", "retraining.rollout.champion:preflight"),
     "deploy, registered and not in the ledger": ("after", "retraining.rollout.champion:_register"),
-    "deploy, in the ledger and without alias": ("after", "retraining.ledger.ledger:Ledger.move_champion"),
+    "deploy, in the ledger and without alias": ("after", "retraining.ledger:Ledger.move_champion"),
     "deploy, alias set and not noted": ("after", "retraining.artifacts.registry:Registry.set_alias"),
 }
 
 
-def run(workspace: Workspace, *prefix: str) -> subprocess.CompletedProcess[str]:
-    """Run `python -m retraining run`, or something in its place, in a process of its own."""
-    command = [sys.executable, "-m", *(prefix or ("retraining",)), "run", NAME, "--as-of", FIRST.isoformat()]
-    env = {**os.environ, **environ(workspace.settings), "PYTHONWARNINGS": "ignore"}
-    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=400)
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Forks]:
+    running = Forks()
+    yield running
+    running.close()
 
 
-def killed(workspace: Workspace, moment: str, where: str) -> None:
-    done = run(workspace, "tests.support.killed", moment, where)
+def run(forks: Forks, workspace: Workspace, *kill: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m retraining run` in a process of its own, and kill it there if that is wanted."""
+    env = {**environ(workspace.settings), "PYTHONWARNINGS": "ignore"}
+    # one of them with a real preflight
+    quick = "preflight" not in "".join(kill)
+    return forks.run(["run", NAME, "--as-of", FIRST.isoformat()], env, *kill, quick=quick)
+
+
+def killed(forks: Forks, workspace: Workspace, moment: str, where: str) -> None:
+    done = run(forks, workspace, moment, where)
     assert done.returncode == -signal.SIGKILL, f"{where} was never called: {done.stdout}{done.stderr}"
 
 
@@ -80,21 +79,21 @@ def one_champion(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_killed_after_a_stage_and_run_again(new: Workspace, stage: str) -> None:
-    killed(new, "after", f"retraining.pipeline:{STAGES[stage]}")
-    again = run(new)
+def test_killed_after_a_stage_and_run_again(new: Workspace, forks: Forks, stage: str) -> None:
+    killed(forks, new, "after", f"retraining.pipeline.retrain:{stage}")
+    again = run(forks, new)
     assert again.returncode == 0, again.stderr
     one_champion(Workspace(new.settings))
 
 
 @pytest.mark.parametrize("point", INSIDE)
-def test_killed_inside_a_stage_and_run_again(new: Workspace, point: str) -> None:
-    killed(new, *INSIDE[point])
+def test_killed_inside_a_stage_and_run_again(new: Workspace, forks: Forks, point: str) -> None:
+    killed(forks, new, *INSIDE[point])
     if "run is open" in point:
         assert run_states(new) == ["RUNNING"]
     if "without alias" in point:
         assert (len(new.ledger.champions(NAME)), new.registry.alias(NAME)) == (1, None)
-    again = run(new)
+    again = run(forks, new)
     assert again.returncode == 0, again.stderr
     one_champion(Workspace(new.settings))
     if "run is open" in point:

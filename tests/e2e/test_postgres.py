@@ -50,6 +50,7 @@ def test_of_many_promotions_at_once_one_wins(server: str) -> None:
     assert len(Ledger(url).champions("m")) == 1
 
 
+@pytest.mark.usefixtures("quick_preflight")
 def test_the_loop_runs_on_a_postgresql_ledger_and_source(
     server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

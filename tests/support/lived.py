@@ -10,6 +10,7 @@ from pathlib import Path
 from retraining.pipeline import score
 from retraining.workspace import Workspace
 from samples.tiny import NAME, day, retrain, settings_in, tiny
+from tests.support.preflight import in_this_process
 
 RETRAINED = (40, 47, 54)
 """The as-of days of the three retrainings; the model is scored on the day after each."""
@@ -19,10 +20,12 @@ AS_OF = day(56)
 def live(folder: Path) -> Workspace:
     """Run three retrainings a week apart, and score after each."""
     workspace = tiny(folder)
-    for number in RETRAINED:
-        result = retrain(workspace, day(number))
-        assert result.deployment and result.deployment.outcome == "deployed", result.text
-        assert score.run(workspace, workspace.spec(NAME), day(number + 1))
+    with in_this_process():
+        for number in RETRAINED:
+            result = retrain(workspace, day(number))
+            assert result.deployment and result.deployment.outcome == "deployed", result.text
+            assert score.run(workspace, workspace.spec(NAME), day(number + 1))
+    workspace.ledger.close()
     return workspace
 
 

@@ -11,6 +11,8 @@ from retraining.audit import lineage
 from retraining.errors import RequestError
 from samples.tiny import day, retrain, tiny
 
+pytestmark = pytest.mark.usefixtures("quick_preflight")
+
 
 def test_a_snapshot_leads_to_everything_it_was_used_for(tmp_path: Path) -> None:
     workspace = tiny(tmp_path)

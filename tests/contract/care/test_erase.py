@@ -25,7 +25,7 @@ from samples.tiny import NAME, day, environ, retrain, rows_of, write_model
 from tests.contract.conftest import _rows
 from tests.support.lived import age, files_of, path_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_preflight")]
 
 PERSON = "00046-003"
 """A row that the live champion learnt from, that was scored, and that its verdict was judged on."""

@@ -27,7 +27,7 @@ from samples.records import request
 from samples.tiny import NAME, day, environ, retrain
 from tests.support.lived import AS_OF, age, copy_of, files_of, path_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_preflight")]
 
 LATE = 500
 """Day on which the first champion has been replaced for more than a year."""

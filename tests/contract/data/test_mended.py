@@ -10,6 +10,8 @@ import pytest
 from retraining.errors import ValidationFailed
 from samples.tiny import day, retrain, rows, rows_of, tiny, write_csv
 
+pytestmark = pytest.mark.usefixtures("quick_preflight")
+
 
 @pytest.mark.parametrize("later", [0, 3], ids=["as of the same time", "as of a later time"])
 def test_mended_rows_are_read_again(tmp_path: Path, later: int) -> None:

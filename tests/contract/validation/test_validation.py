@@ -21,6 +21,7 @@ from retraining.validation.expectations import name_of
 from retraining.validation.validate import Accepted, validate
 from retraining.workspace import Workspace
 from samples.tiny import day, retrain, rows, rows_of, settings_in, tiny, write_csv
+from tests.support.preflight import in_this_process
 
 N_ROWS = 200
 BAD_DAY = 39
@@ -56,6 +57,7 @@ def page(workspace: Workspace, validation: Validation) -> str:
 # --- quarantine ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("quick_preflight")
 def test_half_a_percent_goes_aside_and_a_third_blocks_and_neither_moves_the_champion(tmp_path: Path) -> None:
     workspace = tiny(tmp_path, rows(range(45), with_bad(0)))
     assert retrain(workspace, day(38)).verdict.decision == "promote"  # type: ignore[union-attr]  # it has one
@@ -139,7 +141,8 @@ def test_what_was_checked_is_not_read_again(tmp_path: Path, monkeypatch: pytest.
 @pytest.fixture(scope="module")
 def champion(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("champion")
-    assert retrain(tiny(folder, rows(range(45), with_bad(0))), day(40)).deployment is not None
+    with in_this_process():
+        assert retrain(tiny(folder, rows(range(45), with_bad(0))), day(40)).deployment is not None
     return folder
 
 
@@ -155,6 +158,7 @@ def live(champion: Path, tmp_path: Path) -> Workspace:
 # --- scoring ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("quick_preflight")
 def test_a_bad_row_is_not_scored_and_the_others_are(tmp_path: Path) -> None:
     workspace = tiny(tmp_path, rows(range(45), with_bad(2, number=40)))
     retrain(workspace, day(40))

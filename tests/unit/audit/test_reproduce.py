@@ -26,6 +26,7 @@ from retraining.train import recipe_id
 from retraining.workspace import Workspace
 from samples.records import champion
 from samples.tiny import day, environ, retrain, rows, settings_in, tiny, write_model
+from tests.support.preflight import in_this_process
 
 pytestmark = pytest.mark.slow
 
@@ -107,7 +108,8 @@ def test_every_default_candidate_has_the_same_bits_in_a_new_process(elsewhere: d
 def live(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A champion, refitted and deployed, whose source is gone."""
     workspace = tiny(tmp_path_factory.mktemp("live"))
-    assert retrain(workspace, AS_OF).deployment
+    with in_this_process():
+        assert retrain(workspace, AS_OF).deployment
     (workspace.settings.models / "tiny.csv").unlink()
     return workspace
 

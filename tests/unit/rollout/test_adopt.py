@@ -28,6 +28,7 @@ from retraining.errors import RequestError, TrainingFailed
 from retraining.pipeline import monitor, score
 from retraining.rollout.adopt import adopt
 from retraining.workspace import Workspace
+from samples.databases import give_mlflow
 from samples.tiny import NAME, day, environ, retrain, rows, tiny, write_model
 
 AS_OF = day(40)
@@ -63,8 +64,8 @@ def theirs(columns: list[str] = COLUMNS) -> tuple[Pipeline, pd.DataFrame]:
 
 def register(workspace: Workspace, model: Any, example: pd.DataFrame, name: str = "churn", **how: Any) -> str:
     """Log and register a model the way a team does that knows nothing of this project."""
+    give_mlflow(workspace.settings)
     mlflow.set_tracking_uri(workspace.settings.mlflow)
-    workspace.settings.home.mkdir(parents=True, exist_ok=True)
     known = mlflow.get_experiment_by_name("team")
     experiment = known.experiment_id if known else mlflow.create_experiment("team", workspace.settings.mlflow_artifacts)
     options = {
@@ -87,12 +88,6 @@ def file_of(uri: str) -> Path:
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     return tiny(tmp_path)
-
-
-@pytest.fixture
-def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Spare the seconds that the preflight's new process takes; the first two tests have it."""
-    monkeypatch.setattr("retraining.rollout.adopt.preflight", lambda *_: 0.0)
 
 
 def test_an_adopted_model_is_scored_watched_and_challenged(workspace: Workspace) -> None:
@@ -133,6 +128,7 @@ def test_an_adopted_model_is_scored_watched_and_challenged(workspace: Workspace)
     assert versions_of(workspace.ledger, workspace.store, NAME)[0].provenance == uri
 
 
+@pytest.mark.usefixtures("quick_preflight")
 def test_a_version_under_the_models_own_name_stays_that_version(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,7 +147,7 @@ def test_a_version_under_the_models_own_name_stays_that_version(
         adopt(workspace, NAME, "models:/tiny/1", as_of=AS_OF, by="me")
 
 
-@pytest.mark.usefixtures("in_process")
+@pytest.mark.usefixtures("quick_preflight")
 def test_a_pickle_is_read_only_with_trust_and_the_right_digest(workspace: Workspace, tmp_path: Path) -> None:
     model, example = theirs()
     trace = tmp_path / "the code has run"
@@ -178,6 +174,7 @@ def test_a_pickle_is_read_only_with_trust_and_the_right_digest(workspace: Worksp
     assert stored.compare_with_expected(stored.from_files(champion.release_id, files), files) == 0
 
 
+@pytest.mark.usefixtures("quick_preflight")
 def test_foreign_code_is_refused_also_from_a_trusted_pickle(workspace: Workspace) -> None:
     frame = rows(range(200, 210))
     model = make_pipeline(FunctionTransformer(double), LogisticRegression()).fit(frame[["x1", "x2"]], frame["y"])
@@ -188,6 +185,7 @@ def test_foreign_code_is_refused_also_from_a_trusted_pickle(workspace: Workspace
     assert workspace.ledger.champion(NAME) is None
 
 
+@pytest.mark.usefixtures("quick_preflight")
 def test_what_does_not_fit_the_yaml_is_refused_with_the_reason(workspace: Workspace) -> None:
     def refusal(uri: str, error: type[Exception] = RequestError, name: str = NAME) -> str:
         with pytest.raises(error) as caught:
@@ -222,7 +220,7 @@ def test_what_does_not_fit_the_yaml_is_refused_with_the_reason(workspace: Worksp
     assert "models:/churn/7: cannot predict the source's rows" in refusal(uri, TrainingFailed, "gaps")
 
 
-@pytest.mark.usefixtures("in_process")
+@pytest.mark.usefixtures("quick_preflight")
 def test_a_model_of_several_classes_is_watched_by_their_names(tmp_path: Path) -> None:
     changes = {"data": {"target": "level", "outcomes": ["y", "cost"]}, "training": {"task": "multiclass"}}
     past, present = rows(range(200, 220)), rows(range(60))
@@ -243,7 +241,7 @@ def test_a_model_of_several_classes_is_watched_by_their_names(tmp_path: Path) ->
     assert 0 < found.threshold < 1, "names are compared with names"
 
 
-@pytest.mark.usefixtures("in_process")
+@pytest.mark.usefixtures("quick_preflight")
 def test_a_regression_of_another_scikit_learn_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     changes = {"data": {"target": "cost", "outcomes": ["y"]}, "training": {"task": "regression", "candidates": None}}
     workspace = tiny(tmp_path, changes=changes)

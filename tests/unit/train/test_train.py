@@ -31,6 +31,7 @@ from retraining.train.folds import OutOfFold
 from retraining.train.requirements import require_candidate
 from retraining.train.search import Budget, settings_of
 from retraining.workspace import Workspace
+from samples.databases import give_mlflow
 from samples.tiny import NAME, day, environ, rows, tiny
 
 AS_OF = day(40)
@@ -54,6 +55,7 @@ def settings(search: dict[str, Any], **keys: Any) -> list[dict[str, Any]]:
 def model_in(folder: Path, frame: pd.DataFrame | None = None, **keys: Any) -> tuple[Workspace, Admission, Ingested]:
     """Return an installation with a model whose training keys are changed, ready to be trained."""
     workspace = tiny(folder, rows(range(42)) if frame is None else frame, {"training": keys})
+    give_mlflow(workspace.settings)
     spec = workspace.spec(NAME)
     admission = admit(workspace, spec, as_of=AS_OF, fallback=AS_OF, trigger="person", reason="", dry_run=False)
     return workspace, admission, stages.ingest(workspace, admission)
