@@ -7,21 +7,20 @@ requests that are still open, however old they are.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any
 
-import pyarrow as pa
 from pydantic import ValidationError
 
 from retraining.care.items import ModelRecords, release_key
 from retraining.data import chunks
-from retraining.data.ingest import Reader
+from retraining.data.ingest import source_id
 from retraining.data.snapshots import snapshot_key
 from retraining.errors import Damaged, RetrainingError
 from retraining.ledger.upkeep import StoredReading
-from retraining.records import Champion, Chunk, PredictionSet, Snapshot, Verdict, Window
+from retraining.records import Champion, Chunk, PredictionSet, Snapshot, Verdict
 from retraining.spec import FrozenSpec, find_models, load, spec_key
 from retraining.spec.model import Monitor, Retention
 from retraining.windows import floor, nominal
@@ -82,14 +81,6 @@ class Policy:
         past = spec.data.label_delay + max(window, spec.score.catch_up, spec.monitor.window)
         first = as_of - past - unit * (spec.data.look_back + _SPARE_PARTITIONS)
         return min(first, self.measured_from or first)
-
-
-@dataclass
-class Needed:
-    """Items that are needed, and the readings that are."""
-
-    items: set[str] = field(default_factory=set)
-    readings: list[StoredReading] = field(default_factory=list)
 
 
 def policies(workspace: Workspace, as_of: datetime) -> dict[str, Policy]:
@@ -176,18 +167,6 @@ def needed_items(
 # --- readings -----------------------------------------------------------------------------------------------------
 
 
-class _Unread:
-    """A source that only lends its name."""
-
-    def read(self, window: Window) -> pa.Table:
-        raise RetrainingError(f"{window} was to be read, but housekeeping reads no source")
-
-
-def source_id(workspace: Workspace, spec: FrozenSpec) -> str:
-    """Return the id under which a spec's readings stand; the source itself is not opened."""
-    return Reader(spec, _Unread(), None, workspace.store, workspace.ledger).source_id
-
-
 def owners(
     workspace: Workspace, found: Mapping[str, Policy], manifests: Iterable[Snapshot]
 ) -> dict[str, list[tuple[Policy, bool]]]:
@@ -197,7 +176,7 @@ def owners(
         by_source.setdefault(manifest.source_id, {})[manifest.model] = False
     for policy in found.values():
         if policy.spec is not None and policy.active:
-            by_source.setdefault(source_id(workspace, policy.spec), {})[policy.model] = True
+            by_source.setdefault(source_id(policy.spec), {})[policy.model] = True
     return {s: [(found[m], reads) for m, reads in names.items() if m in found] for s, names in by_source.items()}
 
 

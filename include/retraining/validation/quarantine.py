@@ -84,7 +84,7 @@ def entries(ledger: Ledger, model: str) -> list[Entry]:
             state = "dropped"
             detail = f"by {dropped[body['mark']]['by']}: {dropped[body['mark']]['reason']}"
         if key in ended:
-            state, detail = "taken in", ended[key]["why"]
+            state, detail = "taken in", "; before that dropped ".join(filter(None, (ended[key]["why"], detail)))
         start = datetime.fromisoformat(body["partition"])
         counts = (body["n_rows"], body["n_partition"], body["checks"])
         found.append(Entry(model, start, state, *counts, body["key"], detail))  # type: ignore[arg-type]  # of the four
