@@ -14,6 +14,7 @@ from retraining.care import retention
 from retraining.care.erase import Erasure, erase
 from retraining.care.verify import verify
 from retraining.cli.app import app
+from retraining.cli.output import EXIT_WRONG_REQUEST, fail
 from retraining.data import ingest, snapshots
 from retraining.errors import Erased, RequestError, SourceError
 from retraining.pipeline import monitor
@@ -232,6 +233,7 @@ def test_a_value_that_nobody_has_is_said_to_be_so(
         monkeypatch.setenv(name, value)
     before = state_of(home)
     found = CliRunner().invoke(app, ["erase", NAME, "--key", f"{column}=-4711", "--reason", REASON])
-    assert found.exit_code == 2
-    assert f"tiny: no stored row has that {column}. Nothing was changed." in " ".join(found.stderr.split())
+    assert isinstance(found.exception, RequestError), found.output
+    assert f"tiny: no stored row has that {column}. Nothing was changed." in str(found.exception)
+    assert fail(found.exception).exit_code == EXIT_WRONG_REQUEST
     assert state_of(home) == before
