@@ -98,15 +98,11 @@ def find(workspace: Workspace, known: Everything, model: str, whose: Whose, gone
     Damaged
         When an object is not what was stored: what it holds is not known.
     """
-    models, chunk_ids = known.sharing_with({model}, gone), set(gone)
-    while True:
-        search = _Search(workspace, known, whose, tuple(sorted(models, key=lambda name: (name != model, name))))
-        features, labels = search.features(), search.labels()
-        chunk_ids |= {hit.chunk.id for hit in (*features, *labels)}
-        wider = known.sharing_with(models, chunk_ids)
-        if wider <= models:
-            break
-        models |= wider
+    models = known.sharing_with(model)
+    search = _Search(workspace, known, whose, tuple(sorted(models, key=lambda name: (name != model, name))))
+    features, labels = search.features(), search.labels()
+    chunk_ids = {hit.chunk.id for hit in (*features, *labels)}
+    chunk_ids |= {identity for name in models for identity in gone if identity in known.parts.get(name, {})}
     naming = [m for m in known.manifests if any(c.id in chunk_ids for c in (*m.features, *m.labels))]
     files = [hit for name in search.models for hit in files_of(workspace, known, name, search.mask)]
     keys = {name: search.key_of(name) for name in sorted(models)}

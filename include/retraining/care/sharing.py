@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from retraining.care import items, needs
@@ -29,17 +29,23 @@ class Everything:
     specs: Mapping[str, FrozenSpec]
     parts: Mapping[str, Mapping[str, Chunk]]
 
-    def sharing_with(self, models: Set[str], chunk_ids: Set[str]) -> set[str]:
-        """Return these models and those that read a source of theirs or name one of the chunks.
+    def sharing_with(self, model: str) -> set[str]:
+        """Return a model and those that read its source or store one of its chunks, and so on from these.
 
-        A model without any spec is left out: nobody knows what names its rows.
+        Chunks that were erased count as well, so that an erasure that was killed finds the same models again. A model
+        without any spec is left out: nobody knows what names its rows.
         """
-        sources = {erasure.owner_of(self.specs[model]) for model in models}
-        return {
-            model
-            for model, spec in self.specs.items()
-            if erasure.owner_of(spec) in sources or chunk_ids & self.parts.get(model, {}).keys()
-        }
+        found, wider = set[str](), {model}
+        while wider != found:
+            found = wider
+            sources = {erasure.owner_of(self.specs[name]) for name in found}
+            ids = {identity for name in found for identity in self.parts.get(name, {})}
+            wider = {
+                name
+                for name, spec in self.specs.items()
+                if erasure.owner_of(spec) in sources or not ids.isdisjoint(self.parts.get(name, {}))
+            }
+        return found
 
 
 def everything(workspace: Workspace) -> Everything:

@@ -47,7 +47,7 @@ def lead(workspace: Workspace, name: str) -> None:
 
 def read(workspace: Workspace, name: str, first: int = 40, last: int = 52) -> int:
     """Read some days again, as a run as of a later time does; return how many rows there are."""
-    extent = ingest.read_window(workspace.reader(workspace.spec(name)), Window(day(first), day(last)), day(53.5))
+    extent = ingest.read_window(workspace.reader(workspace.spec(name)), Window(day(first), day(last)), day(56.5))
     return sum(c.n_rows for found in extent.chunks.values() for c in found if c.kind == "features")
 
 
@@ -104,16 +104,22 @@ def test_a_new_model_that_lacks_the_column_is_without_the_person(home: Workspace
     assert holding(home) <= {"releases"}
 
 
-@pytest.mark.parametrize("given", [{"id": PERSON}, {"x2": X2}], ids=["by the key", "by a column that one lacks"])
-def test_what_other_models_stored_is_cleaned_too(shared: Workspace, given: dict[str, str]) -> None:
-    assert {"chunks", "predictions"} <= holding(shared)
+SCORED = {"id": "00054-003", "x2": str(float(rows_of(54)["x2"][3]))}
+"""A person of a day that all three models have scored."""
+
+
+@pytest.mark.parametrize("column", ["id", "x2"], ids=["by the key", "by a column that one lacks"])
+def test_what_other_models_stored_is_cleaned_too(shared: Workspace, column: str) -> None:
+    given, person = {column: SCORED[column]}, SCORED["id"]
+    assert {"chunks", "predictions"} <= holding(shared, person)
     done = remove(shared, **given)
     assert done.models == ("narrow", "other", NAME)
     assert {o.key.split("/")[1] for o in done.objects if o.what == "predictions"} == {"narrow", "other", NAME}
-    assert holding(shared) <= {"releases"}
+    assert holding(shared, person) <= {"releases"}
     assert verify(shared, deep=True).damage == ()
-    assert {read(shared, name) for name in done.models} == {12 * 40 - 1}, "nobody is blocked, and nobody comes back"
-    assert holding(shared) <= {"releases"}
+    n_rows = {read(shared, name, 50, 55) for name in done.models}
+    assert n_rows == {5 * 40 - 1}, "nobody is blocked, and nobody comes back"
+    assert holding(shared, person) <= {"releases"}
     assert remove(shared, **given).objects == ()
 
 
