@@ -16,6 +16,7 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from retraining.pages.markdown import table
 from retraining.spec import Spec, load
 from retraining.spec.model import Check
 from retraining.windows import format_duration
@@ -87,13 +88,13 @@ def _inner_group(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
 
 
 def _table(group: type[BaseModel], path: str) -> str:
-    rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
+    rows = []
     for name, field in group.model_fields.items():
         if not field.description:
             raise ValueError(f"{path}.{name} has no description. Give its Field one in retraining/spec/.")
         cells = (f"`{name}`", _type(field), _default(field), field.description)
-        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(rows)
+        rows.append([cell.replace("|", "\\|") for cell in cells])
+    return table(("key", "type", "default", "meaning"), rows)
 
 
 def _type(field: FieldInfo) -> str:
@@ -172,7 +173,7 @@ def _commands(command: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def _parameters(command: Any) -> str:
-    rows = ["| argument or option | default | meaning |", "|---|---|---|"]
+    rows = []
     for parameter in command.params:
         if parameter.name == "help":
             continue
@@ -181,8 +182,8 @@ def _parameters(command: Any) -> str:
         flag = argument or getattr(parameter, "is_flag", False)
         value = "" if flag else " VALUE"
         default = "**required**" if parameter.required else _shown(parameter.default)
-        rows.append(f"| `{name}{value}` | {default} | {parameter.help or ''} |")
-    return "\n".join(rows)
+        rows.append((f"`{name}{value}`", default, parameter.help or ""))
+    return table(("argument or option", "default", "meaning"), rows)
 
 
 def _shown(default: Any) -> str:

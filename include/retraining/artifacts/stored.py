@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -172,8 +172,8 @@ def is_stored(store: Store, identity: str) -> bool:
     return store.exists(_key(identity, "manifest.json"))
 
 
-def read_files(store: Store, identity: str) -> dict[str, bytes]:
-    """Return the files of a stored model after comparing each with the digest it is stored under.
+def read_files(store: Store, identity: str, names: Collection[str] = ()) -> dict[str, bytes]:
+    """Return the files of a stored model, or those named, after comparing each with the digest it is stored under.
 
     Raises
     ------
@@ -181,7 +181,8 @@ def read_files(store: Store, identity: str) -> dict[str, bytes]:
         When a file is missing, was altered, or was exchanged together with the manifest.
     """
     digests = _read_digests(store, identity)
-    return {name: store.read(_key(identity, name), digest) for name, digest in digests.items()}
+    wanted = {name: digest for name, digest in digests.items() if name in names or not names}
+    return {name: store.read(_key(identity, name), digest) for name, digest in wanted.items()}
 
 
 def read_card(store: Store, identity: str) -> ModelCard:

@@ -1,4 +1,4 @@
-"""Erase: remove a person's rows from everything a model stored, and leave a gap that says so.
+"""Erase: remove a person's rows from all that models which share have stored, and leave a gap that says so.
 
 Whatever is killed, doing it again completes it: first the key is remembered, so that no run brings the rows back; then
 each object is replaced by its other rows before it goes; feature chunks, which lead to all others, go last.
@@ -7,13 +7,14 @@ each object is replaced by its other rows before it goes; feature chunks, which 
 from __future__ import annotations
 
 import dataclasses
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from retraining.care import holdings
-from retraining.care.holdings import FileHit, Hit, Holdings, Learnt, Whose
+from retraining.care import holdings, learnt, sharing
+from retraining.care.holdings import FileHit, Hit, Holdings, Whose
+from retraining.care.learnt import Learnt
+from retraining.care.sharing import Everything
 from retraining.data import chunks, erasure, parquet
 from retraining.errors import RequestError
 from retraining.ledger.erasures import ErasedKey
@@ -45,8 +46,10 @@ class Erasure:
     snapshots: tuple[str, ...]
     """Snapshots that can no longer be rebuilt."""
     models: tuple[str, ...]
-    """Models that drop the person's rows from now on: this one, and those that share a chunk with it."""
+    """Models that it was done for: this one, and those that read the same source or share a chunk."""
     learnt: tuple[Learnt, ...]
+    elsewhere: tuple[str, ...]
+    """Models that share nothing with these, and have rows with such a key: nothing of theirs was changed."""
 
 
 def erase(
@@ -59,21 +62,24 @@ def erase(
     erased_at: datetime,
     dry_run: bool = False,
 ) -> Erasure:
-    """Remove the rows whose columns have the given values from a model's chunks, predictions and quarantine.
+    """Remove the rows whose columns have the given values from all that a model, and those that share, have stored.
 
     Raises
     ------
     RequestError
-        When there is no such model or column, no key or no reason.
+        When there is no such model, column or row, no key or no reason.
     Damaged
         When an object that may hold the person is not what was stored.
     """
     if not given or not reason.strip():
         raise RequestError("erase needs a key (--key column=value) and a reason (--reason); both are for the record.")
-    spec = holdings.newest_spec(workspace, model)
-    salt = _salt(workspace.store, dry_run=dry_run)
+    known = sharing.everything(workspace)
+    if model not in known.specs:
+        raise RequestError(f"there is no model {model}, neither a YAML nor a frozen spec of it. `status` lists them.")
+    salt = erasure.salt_of(workspace.store)
     whose = Whose(tuple(sorted(given)), frozenset(erasure.digests_of(salt, given)), salt)
-    found = holdings.find(workspace, spec, whose)
+    found = holdings.find(workspace, known, model, whose, _gone(workspace.store, whose))
+    models = tuple(learnt.find(workspace, known, found, whose))
     record = Erasure(
         model=model,
         columns=whose.columns,
@@ -83,19 +89,20 @@ def erase(
         dry_run=dry_run,
         objects=_objects(found),
         snapshots=tuple(sorted(m.id for m in found.snapshots)),
-        models=tuple(sorted({model, *(m.model for m in found.snapshots)})),
-        learnt=found.learnt,
+        models=tuple(sorted(found.keys)),
+        learnt=tuple(one for one in models if one.model in found.keys),
+        elsewhere=_elsewhere(workspace, known, found, whose, {one.model for one in models}),
     )
+    _must_hold_something(workspace, known, whose, record)
     if not dry_run:
-        _apply(workspace, spec.spec.data.target, found, whose, record)
+        _apply(workspace, known, found, whose, record)
     return record
 
 
-def _salt(store: Store, *, dry_run: bool) -> bytes:
-    """Return the store's salt; a dry run writes none, and compares with one of its own where there is none yet."""
-    if dry_run and not store.exists(erasure.SALT):
-        return secrets.token_bytes()
-    return erasure.salt_of(store)
+def _gone(store: Store, whose: Whose) -> set[str]:
+    """Return the chunks that the same person was erased from before."""
+    stones = ((one, store.read_json(chunks.tombstone_of(one))) for one in erasure.erased_ids(store))
+    return {identity for identity, stone in stones if whose.digests & set(stone["key_digests"])}
 
 
 def _objects(found: Holdings) -> tuple[ErasedObject, ...]:
@@ -104,22 +111,44 @@ def _objects(found: Holdings) -> tuple[ErasedObject, ...]:
     return tuple(ErasedObject(*each) for each in sorted([*parts, *files]))
 
 
-def _apply(workspace: Workspace, target: str, found: Holdings, whose: Whose, record: Erasure) -> None:
-    ledger = workspace.ledger
-    key = ErasedKey(whose.columns, record.erased_at, record.reason, record.by)
-    for model in record.models:
-        ledger.add_erased_keys(model, whose.digests, key)
+def _elsewhere(
+    workspace: Workspace, known: Everything, found: Holdings, whose: Whose, learnt_by: set[str]
+) -> tuple[str, ...]:
+    others = sorted({*known.parts, *known.specs, *learnt_by} - found.keys.keys())
+    return tuple(m for m in others if m in learnt_by or holdings.may_hold(workspace, known, m, whose))
+
+
+def _must_hold_something(workspace: Workspace, known: Everything, whose: Whose, record: Erasure) -> None:
+    """Refuse a value that nobody has, unless it is one that was erased before."""
+    owners = [record.model, erasure.owner_of(known.specs[record.model])]
+    if record.objects or record.learnt or erasure.remembered(workspace.ledger, owners, whose.digests):
+        return
+    other = f" {', '.join(record.elsewhere)} has: name that model to erase there." if record.elsewhere else ""
+    raise RequestError(
+        f"{record.model}: no stored row has that {' and '.join(whose.columns)}.{other} Nothing was changed. "
+        "Compare the value with the source's, letter by letter."
+    )
+
+
+def _apply(workspace: Workspace, known: Everything, found: Holdings, whose: Whose, record: Erasure) -> None:
+    erasure.keep_salt(workspace.store, whose.salt)
+    for model, key in found.keys.items():
+        kept = ErasedKey(key.columns, record.erased_at, record.reason, record.by)
+        for owner in (model, erasure.owner_of(known.specs[model])):
+            erasure.remember(workspace.ledger, owner, key.digests, kept)
     for file in found.files:
         _replace_file(workspace, file)
     for hit in (*found.labels, *found.features):
-        _replace_chunk(workspace, target, hit, found, whose, record)
+        _replace_chunk(workspace, hit, found, whose, record)
     identity = digest_of([record.model, sorted(whose.digests), record.erased_at.isoformat()])
-    ledger.finish(record.model, "erase", identity, record)
+    for model in record.models:
+        workspace.ledger.finish(model, "erase", identity, record)
 
 
-def _replace_chunk(workspace: Workspace, target: str, hit: Hit, found: Holdings, whose: Whose, record: Erasure) -> None:
+def _replace_chunk(workspace: Workspace, hit: Hit, found: Holdings, whose: Whose, record: Erasure) -> None:
     store, chunk = workspace.store, hit.chunk
-    cleaned = chunks.write(store, hit.others, chunk.kind, chunk.start, target)[0] if hit.others.num_rows else None
+    others = hit.others
+    cleaned = chunks.write(store, others, chunk.kind, chunk.start, hit.target)[0] if others.num_rows else None
     workspace.ledger.replace_chunk(chunk.id, cleaned)
     named = [m.id for m in found.snapshots if chunk.id in {c.id for c in (*m.features, *m.labels)}]
     store.write_json_once(

@@ -14,6 +14,7 @@ from retraining.care import items, needs
 from retraining.care.items import Broken
 from retraining.care.needs import Policy
 from retraining.data import chunks
+from retraining.data.ingest import source_id
 from retraining.data.readings import in_force
 from retraining.ledger import Ledger
 from retraining.ledger.readings import StoredReading
@@ -53,7 +54,7 @@ def mark(workspace: Workspace, as_of: datetime, there: Mapping[str, Entry], youn
         for key, learnt in found.with_snapshot.items():
             with_snapshot.setdefault(key, set()).update(learnt)
         if policy.spec is not None and policy.active:
-            marks.readers.setdefault(needs.source_id(workspace, policy.spec), {})[policy.model] = True
+            marks.readers.setdefault(source_id(policy.spec), {})[policy.model] = True
     for key, manifest in items.each_manifest(workspace.store, (k for k in there if items.is_manifest(k))):
         if isinstance(manifest, Broken):
             marks.broken.add(key)

@@ -13,17 +13,15 @@ from functools import cached_property
 from itertools import groupby
 from typing import Any
 
-import pyarrow as pa
 from pydantic import ValidationError
 
 from retraining.care.items import ModelRecords, release_key
 from retraining.data import chunks
-from retraining.data.ingest import Reader
 from retraining.data.snapshots import snapshot_key
 from retraining.errors import Damaged, RetrainingError
 from retraining.ledger import Ledger
 from retraining.ledger.readings import StoredReading
-from retraining.records import Champion, Chunk, Verdict, Window
+from retraining.records import Champion, Chunk, Verdict
 from retraining.spec import FrozenSpec, find_models, load, spec_key
 from retraining.spec.model import Monitor, Retention
 from retraining.windows import floor, nominal
@@ -187,18 +185,6 @@ def _with_snapshot(records: ModelRecords) -> dict[str, frozenset[str]]:
 
 
 # --- readings -----------------------------------------------------------------------------------------------------
-
-
-class _Unread:
-    """A source that only lends its name."""
-
-    def read(self, window: Window) -> pa.Table:
-        raise RetrainingError(f"{window} was to be read, but housekeeping reads no source")
-
-
-def source_id(workspace: Workspace, spec: FrozenSpec) -> str:
-    """Return the id under which a spec's readings stand; the source itself is not opened."""
-    return Reader(spec, _Unread(), None, workspace.store, workspace.ledger).source_id
 
 
 def needed_readings(

@@ -20,7 +20,7 @@ from retraining.records import Chunk, PredictionSet, Snapshot, digest_of, short
 from retraining.store import Entry, Store, sha256
 from retraining.workspace import Workspace
 
-Kind = Literal["chunk", "snapshot", "spec", "release", "candidate", "predictions", "report", "leftover"]
+Kind = Literal["chunk", "erased", "snapshot", "spec", "release", "candidate", "predictions", "report", "leftover"]
 _KINDS: dict[str, Kind] = {
     "snapshots": "snapshot",
     "specs": "spec",
@@ -32,6 +32,7 @@ _KINDS: dict[str, Kind] = {
 _BACKUP = "Restore it from a backup of the store."
 _ADVICE: dict[str, str] = {
     "chunk": f"{_BACKUP} Without one, those snapshots cannot be loaded.",
+    "erased": "On purpose: erased/ says by its id why. Those snapshots cannot be rebuilt any more.",
     "snapshot": f"{_BACKUP} Without one, what was learnt from it cannot be made again.",
     "spec": f"{_BACKUP} Without one, its runs can be neither finished nor repeated.",
     "release": f"{_BACKUP} Without one, roll back or retrain if it is live.",
@@ -189,8 +190,7 @@ def _gone(identity: str, expected: _Expected, erased: Mapping[str, str]) -> Prob
     key = chunks.key_of(identity)
     who = [name for names in expected.named_by.values() for name in names]
     if identity in erased:
-        advice = f"On purpose: erased/{identity}.json says why. Those snapshots cannot be rebuilt any more."
-        return _problem("chunk", key, f"erased on {erased[identity]}", who, harmless=True, advice=advice)
+        return _problem("erased", key, f"erased on {erased[identity]}", who, harmless=True)
     return _problem("chunk", key, "missing", who)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -40,9 +41,10 @@ def erase(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what holds the rows; change nothing.")] = False,
     json: Json = False,
 ) -> None:
-    """Erase a person's rows from everything a model stored, and drop them whenever they are read again.
+    """Erase a person's rows from everything a model and those that share its source or rows stored; drop them for ever.
 
-    What cannot be rebuilt afterwards says so by name. Models that learnt from the rows are listed, not changed.
+    What cannot be rebuilt afterwards says so by name. Models that learnt from the rows are listed, not changed, and so
+    are models of other sources that have such a key.
     """
     from retraining.care.erase import erase as remove  # imports scikit-learn, which takes seconds
 
@@ -53,7 +55,8 @@ def erase(
     if json:
         print_json(to_dict(done))
     else:
-        print_erasure(done)
+        typed = [part for text in key for part in ("--key", text)]
+        print_erasure(done, shlex.join([*typed, "--reason", reason]))
 
 
 def _column_and_value(text: str) -> tuple[str, str]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from retraining.cli.common import Json, Model, Reason, person, time_or_now, workspace
 from retraining.cli.output import EXIT_FAILED, console, errors, print_json, print_table
 from retraining.records import short, to_dict
+
+if TYPE_CHECKING:
+    from retraining.audit.lineage import Lineage
 
 
 def reproduce(
@@ -84,15 +89,28 @@ def lineage(
     if json:
         print_json(to_dict(found))
         return
-    console.print(
-        f"snapshot {found.snapshot_id}\n{found.model}, {found.window}, as of {found.as_of:%Y-%m-%d %H:%M} UTC: "
-        f"{found.n_rows:,} rows, {found.n_labelled:,} labelled, {found.n_chunks} chunks",
-        markup=False,
-    )
-    if found.raw_id:
-        console.print(f"made from {found.raw_id} without {found.n_aside:,} rows that were set aside", markup=False)
+    for line in _described(found):
+        console.print(line, markup=False)
     rows = [(u.what, u.as_of, short(u.verdict_id), u.decision, u.champion, u.version) for u in found.uses]
     print_table("Used", ("for", "as of", "verdict", "decision", "champion", "version"), rows)
+
+
+def _described(found: Lineage) -> Iterator[str]:
+    yield f"snapshot {found.snapshot_id}"
+    yield (
+        f"{found.model}, {found.window}, as of {found.as_of:%Y-%m-%d %H:%M} UTC: "
+        f"{found.n_rows:,} rows, {found.n_labelled:,} labelled, {found.n_chunks} chunks"
+    )
+    read = "" if found.read_as_of is None else f", read as of {' to '.join(map(_minute, found.read_as_of))} UTC"
+    yield f"source: {found.source or 'no longer in a YAML or spec'} (digest {short(found.source_id)}){read}"
+    if found.raw_id:
+        yield f"made from {found.raw_id} without {found.n_aside:,} rows that were set aside"
+    for identity in found.accepted:
+        yield f"rows were set aside: what was used is {identity}"
+
+
+def _minute(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M}"
 
 
 def add_to(app: typer.Typer) -> None:

@@ -8,7 +8,7 @@ import typer
 
 from retraining.cli.common import Json, Model, Reason, person, workspace
 from retraining.cli.output import console, print_json, print_table
-from retraining.records import to_dict
+from retraining.records import shown_value, to_dict
 from retraining.spec.data import FAILED_CHECKS
 from retraining.validation import quarantine
 from retraining.windows import parse_time
@@ -51,10 +51,15 @@ def show(
         print_json({"entry": to_dict(entry), "rows": rows.to_pylist()})
         return
     names = [FAILED_CHECKS, *(n for n in rows.column_names if n != FAILED_CHECKS)]
-    title = f"{model}, {entry.partition:%Y-%m-%d %H:%M}: {entry.n_rows} rows, {entry.state}"
-    print_table(title, names, ([row[name] for name in names] for row in rows.to_pylist()))
+    became = f"{entry.state}: {entry.detail}" if entry.detail else entry.state
+    title = f"{model}, {entry.partition:%Y-%m-%d %H:%M}: {entry.n_rows} rows, {became}"
+    print_table(title, names, ([_cell(row[name]) for name in names] for row in rows.to_pylist()))
     if entry.n_rows > limit:
         console.print(f"and {entry.n_rows - limit} more; --limit shows them", markup=False)
+
+
+def _cell(value: object) -> object:
+    return None if value is None else shown_value(value)
 
 
 @app.command("drop")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import TYPE_CHECKING
 
 from retraining.care.retention import Plan, Sweep
@@ -32,18 +32,29 @@ def n_bytes(count: int) -> str:
 
 
 def print_verification(found: Verification) -> None:
-    """Print what is wrong with a store, the damage first, then what to do and a sentence that sums it up."""
-    if found.problems:
-        rows = [
-            ("note" if p.harmless else "damage", p.kind, p.key, p.problem, _capped(p.needed_by)) for p in found.problems
-        ]
+    """Print what is wrong with a store, the damage first, then what to do and a sentence that sums it up.
+
+    Erased chunks are no damage and nobody's work, so they are a line together; `--json` names each.
+    """
+    erased = [p for p in found.problems if p.kind == "erased"]
+    others = [p for p in found.problems if p.kind != "erased"]
+    if others:
+        rows = [("note" if p.harmless else "damage", p.kind, p.key, p.problem, _capped(p.needed_by)) for p in others]
         print_table("Object store", ("", "what", "key", "problem", "needed by"), rows)
-        for kind, advice in dict.fromkeys((p.kind, p.advice) for p in found.problems):
+        for kind, advice in dict.fromkeys((p.kind, p.advice) for p in others):
             console.print(f"{kind}: {advice}", markup=False)
-    harmless = len(found.problems) - len(found.damage)
+    if erased:
+        snapshots = {who for p in erased for who in p.needed_by if who.startswith("snapshot ")}
+        text = f"{_count(erased, 'chunk')} erased on purpose, so that {_count(snapshots, 'snapshot')} cannot be rebuilt"
+        console.print(f"{text}; erased/ says why, and --json which", markup=False)
+    harmless = len(others) - len(found.damage)
     notes = f", {harmless} harmless" if harmless else ""
     total = f"{found.n_objects:,} objects, {n_bytes(found.n_bytes)}"
     console.print(f"{total}: {len(found.damage) or 'none'} damaged or missing{notes}", markup=False)
+
+
+def _count(things: Sized, name: str) -> str:
+    return f"{len(things):,} {name}" + ("" if len(things) == 1 else "s")
 
 
 def print_plan(made: Plan) -> None:
@@ -72,27 +83,47 @@ def _print_freed(verb: str, n_objects: int, size: int, kinds: dict[str, int]) ->
     console.print(f"{verb} {text}", markup=False)
 
 
-def print_erasure(done: Erasure) -> None:
-    """Print which objects held the rows, what cannot be rebuilt any more, and who still knows of them."""
+def print_erasure(done: Erasure, command: str) -> None:
+    """Print which objects held the rows, what cannot be rebuilt any more, and who still knows of them.
+
+    Parameters
+    ----------
+    command
+        What was typed after the model's name: how the same person is erased from another model.
+    """
     if done.objects:
         rows = [(o.what, o.key, o.n_rows) for o in done.objects]
         print_table("Holds the rows" if done.dry_run else "Held the rows", ("what", "key", "rows"), rows)
     verb = "would be erased from" if done.dry_run else "erased from"
-    console.print(f"{verb} {len(done.objects) or 'no'} stored objects", markup=False)
+    console.print(f"{verb} {len(done.objects) or 'no'} stored objects of {', '.join(done.models)}", markup=False)
     if done.snapshots:
         names = shown(short(identity) for identity in done.snapshots)
         console.print(f"{len(done.snapshots)} snapshots can no longer be rebuilt: {names}", markup=False)
-    console.print(f"dropped whenever they are read again by: {', '.join(done.models)}", markup=False)
+    console.print(
+        f"dropped whenever they are read again by: {', '.join(done.models)}, and any new model of the same source",
+        markup=False,
+    )
+    _print_learnt(done)
+    for model in done.elsewhere:
+        text = f"{model} has rows with such a key, and shares none of them; if it is the same person, run"
+        console.print(f"{text}: python -m retraining erase {model} {command}", markup=False)
+
+
+def _print_learnt(done: Erasure) -> None:
     for one in done.learnt:
-        who = _capped(one.users) if one.users else "a candidate"
+        who = _capped(one.users) if one.users else f"a candidate of {one.model}"
         samples = f"; {one.n_rows} of them are among its sample rows" if one.n_rows else ""
         console.print(f"model {short(one.release_id)} ({who}) learnt from the rows{samples}", markup=False)
-    if done.learnt:
-        console.print(
-            f"Models are not altered: retrain {done.model}; housekeeping frees these once nothing needs them. "
-            "The source, MLflow and what left the store are yours to clean.",
-            markup=False,
-        )
+    if not done.learnt:
+        return
+    retrain = ", ".join(
+        f"python -m retraining run {name} --as-of TIME" for name in sorted({one.model for one in done.learnt})
+    )
+    console.print(
+        f"Models are not altered. Retrain: {retrain}; housekeeping frees these once nothing needs them. "
+        "The source, MLflow and what left the store are yours to clean.",
+        markup=False,
+    )
 
 
 def _capped(names: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,9 @@ from retraining.data import parquet
 from retraining.errors import Damaged, Erased, SourceError, shown
 from retraining.records import Chunk, short
 from retraining.store import Store, sha256
+
+Kind: TypeAlias = Literal["features", "labels"]
+"""What a chunk holds; labels come later, so they are chunks of their own."""
 
 _EXACT_INTEGER = 2**53
 """Integers up to here are floats without loss; columns beyond keep their integer type."""
@@ -59,9 +62,7 @@ def content_id(table: pa.Table) -> str:
     return digest.hexdigest()
 
 
-def write(
-    store: Store, table: pa.Table, kind: Literal["features", "labels"], start: datetime, target: str
-) -> tuple[Chunk, bool]:
+def write(store: Store, table: pa.Table, kind: Kind, start: datetime, target: str) -> tuple[Chunk, bool]:
     """Store canonical rows under their id unless they are there; return the reference and whether it is new.
 
     Raises
@@ -73,7 +74,11 @@ def write(
     path = key_of(identity)
     data, new = b"", False
     if not store.exists(path):
-        _refuse_erased(store, identity, "They were read again, and not stored.")
+        _refuse_erased(
+            store,
+            identity,
+            "They were read again, and not stored. Erase the person from this model, too: `erase` with the same key.",
+        )
         data = parquet.to_bytes(table)
         new = store.write_once(path, data)
     if not new:

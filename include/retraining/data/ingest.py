@@ -45,11 +45,16 @@ class Reader:
     @property
     def source_id(self) -> str:
         """The digest of everything that decides which rows a partition has."""
-        keys = ("time_column", "key", "timezone", "target", "outcomes", "partition", "label_delay")
-        data = self.data.model_dump(mode="json")
-        sources = [without_documentation(data[name]) for name in ("source", "labels")]
-        model = None if self.data.time_ordered else self.frozen.model  # part of the hash that orders rows
-        return digest_of([{key: data[key] for key in keys}, sources, dict(self.frozen.files), model])
+        return source_id(self.frozen)
+
+
+def source_id(frozen: FrozenSpec) -> str:
+    """Return the digest of everything in a spec that decides which rows a partition has."""
+    keys = ("time_column", "key", "timezone", "target", "outcomes", "partition", "label_delay")
+    data = frozen.spec.data.model_dump(mode="json")
+    sources = [without_documentation(data[name]) for name in ("source", "labels")]
+    model = None if frozen.spec.data.time_ordered else frozen.model  # part of the hash that orders rows
+    return digest_of([{key: data[key] for key in keys}, sources, dict(frozen.files), model])
 
 
 @dataclass(frozen=True)
@@ -81,9 +86,10 @@ def read_window(reader: Reader, window: Window, as_of: datetime) -> Extent:
             found[part.start] = reading
     written = 0
     todo, most = missing, _FIRST_READ if reader.data.time_ordered else len(missing)
+    erased = erasure.erased_ids(reader.store) if todo else frozenset()
     while todo:
         batch = _next_batch(todo, most)
-        stored, n_new = _read_batch(reader, batch, as_of)
+        stored, n_new = _read_batch(reader, batch, as_of, erased)
         reader.ledger.add_readings(reader.source_id, as_of, stored)
         found.update(stored)
         written += n_new
@@ -165,28 +171,51 @@ def _next_batch(parts: list[Window], most: int) -> list[Window]:
     return batch
 
 
-def _read_batch(reader: Reader, batch: list[Window], as_of: datetime) -> tuple[dict[datetime, tuple[Chunk, ...]], int]:
+def _read_batch(
+    reader: Reader, batch: list[Window], as_of: datetime, erased: frozenset[str]
+) -> tuple[dict[datetime, tuple[Chunk, ...]], int]:
     span = Window(batch[0].start, batch[-1].end)
     where = f"{reader.frozen.model}, source, {span}, as of {as_of.isoformat()}"
     table = rows.locate(reader.frozen, reader.source.read(span), span)
-    table = erasure.without_erased(reader.store, reader.ledger, reader.frozen.model, table, where)
+    table = erasure.without_erased(reader.store, reader.ledger, reader.frozen, table, where)
     table = _labelled(reader, table, span, as_of)
     mature = mature_end(reader.data, as_of)
+    if erased:
+        table = _without_shared(reader, table, batch, mature, where, erased)
     stored: dict[datetime, tuple[Chunk, ...]] = {}
     n_new = 0
     for part in batch:
-        inside = rows.between(table, reader.data.time, part)
         found = []
-        try:
-            tidied = rows.split(reader.data, inside, with_labels=part.end <= mature)
-        except SourceError as error:
-            raise SourceError(f"{where}: {error}") from error
-        for kind, tidy in tidied:
+        for kind, tidy in _tidied(reader, table, part, mature, where):
             chunk, new = chunks.write(reader.store, tidy, kind, part.start, reader.data.target)
             found.append(chunk)
             n_new += new
         stored[part.start] = tuple(found)
     return stored, n_new
+
+
+def _tidied(
+    reader: Reader, table: pa.Table, part: Window, mature: datetime, where: str
+) -> list[tuple[chunks.Kind, pa.Table]]:
+    inside = rows.between(table, reader.data.time, part)
+    try:
+        return rows.split(reader.data, inside, with_labels=part.end <= mature)
+    except SourceError as error:
+        raise SourceError(f"{where}: {error}") from error
+
+
+def _without_shared(
+    reader: Reader, table: pa.Table, batch: list[Window], mature: datetime, where: str, erased: frozenset[str]
+) -> pa.Table:
+    """Drop persons who were erased from another model's chunks that have the very rows of some of these."""
+    tidied = (tidy for part in batch for _, tidy in _tidied(reader, table, part, mature, where))
+    gone = [tidy for tidy in tidied if chunks.content_id(tidy) in erased]
+    for tidy in gone:
+        erasure.inherit(reader.store, reader.ledger, reader.frozen, tidy)
+    left = erasure.without_erased(reader.store, reader.ledger, reader.frozen, table, where) if gone else table
+    if left.num_rows == table.num_rows:
+        return table  # what is still erased is refused when it is written
+    return _without_shared(reader, left, batch, mature, where, erased)
 
 
 def _labelled(reader: Reader, table: pa.Table, span: Window, as_of: datetime) -> pa.Table:

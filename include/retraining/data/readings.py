@@ -64,6 +64,18 @@ def replacements(ledger: Ledger, chunk_ids: Iterable[str]) -> dict[str, Chunk | 
     return found
 
 
+def standing_in(ledger: Ledger, identity: str) -> Chunk | None:
+    """Return the chunk that stands in for an erased one now; None when it had no other rows.
+
+    Raises
+    ------
+    KeyError
+        When the chunk was not erased.
+    """
+    cleaned = replacements(ledger, [identity])
+    return _present(cleaned[identity], cleaned)
+
+
 def present(ledger: Ledger, chunks: Iterable[Chunk]) -> tuple[Chunk, ...]:
     """Return chunks of a snapshot as they are now: for figures about its rows, not to make it again."""
     listed = tuple(chunks)
@@ -72,11 +84,11 @@ def present(ledger: Ledger, chunks: Iterable[Chunk]) -> tuple[Chunk, ...]:
 
 def replaced(chunks: Iterable[Chunk], cleaned: dict[str, Chunk | None]) -> tuple[Chunk, ...]:
     """Return the chunks with the cleaned ones in place of those that were erased."""
-    present = []
-    for chunk in chunks:
-        now: Chunk | None = chunk
-        while now is not None and now.id in cleaned:
-            now = cleaned[now.id]
-        if now is not None:
-            present.append(now)
-    return tuple(present)
+    found = (_present(chunk, cleaned) for chunk in chunks)
+    return tuple(chunk for chunk in found if chunk is not None)
+
+
+def _present(chunk: Chunk | None, cleaned: dict[str, Chunk | None]) -> Chunk | None:
+    while chunk is not None and chunk.id in cleaned:
+        chunk = cleaned[chunk.id]
+    return chunk

@@ -10,7 +10,6 @@ import hashlib
 import re
 from collections import Counter
 from datetime import datetime, timedelta
-from typing import Literal
 
 import pandas as pd
 import pyarrow as pa
@@ -97,14 +96,12 @@ def join_labels(data: Data, labels: Labels, rows: pa.Table, found: pa.Table, as_
     return join(chunks.with_types(own), chunks.with_types(found), data.key, "left outer")
 
 
-def split(data: Data, rows: pa.Table, *, with_labels: bool) -> list[tuple[Literal["features", "labels"], pa.Table]]:
+def split(data: Data, rows: pa.Table, *, with_labels: bool) -> list[tuple[chunks.Kind, pa.Table]]:
     """Return the canonical tables of a partition: its features and, once final, its labels."""
     if rows.num_rows == 0:
         return []
     late = [name for name in data.known_late if name in rows.column_names]
-    tables: list[tuple[Literal["features", "labels"], pa.Table]] = [
-        ("features", chunks.normalise(rows.drop(late), data.keys))
-    ]
+    tables: list[tuple[chunks.Kind, pa.Table]] = [("features", chunks.normalise(rows.drop(late), data.keys))]
     if with_labels:
         tables.append(("labels", chunks.normalise(rows.select([*data.keys, *late]), data.keys)))
     return tables

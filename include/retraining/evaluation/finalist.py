@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from retraining.data import parquet
 from retraining.errors import Damaged
-from retraining.records import Evaluation, digest_of, from_dict, to_dict
+from retraining.records import Evaluation, digest_of, from_dict, shown_value, to_dict
 from retraining.spec.data import OUR_FLIPS
 from retraining.store import Store
 
@@ -135,12 +135,8 @@ def flipped_rows(store: Store, e: Evaluation) -> tuple[Flip, ...]:
         return ()
     rows = parquet.from_bytes(store.read(kept[0])).to_pylist()
     return tuple(
-        Flip(tuple((n, _cell(v)) for n, v in row.items() if n not in OUR_FLIPS), *(str(row[n]) for n in OUR_FLIPS))
+        Flip(
+            tuple((n, shown_value(v)) for n, v in row.items() if n not in OUR_FLIPS), *(str(row[n]) for n in OUR_FLIPS)
+        )
         for row in rows
     )
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M:%S}".removesuffix(":00")
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

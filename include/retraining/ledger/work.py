@@ -14,11 +14,13 @@ from retraining.records import from_dict, to_dict
 R = TypeVar("R")
 
 Stage = Literal[
+    "admission",
     "train",
     "candidate",
     "evaluate",
     "validation",
     "reproduce",
+    "predict",
     "erase",
     "housekeeping",
     # Figures that are expensive, and could be computed again:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from retraining.ledger.work import Stage
 from retraining.records import Admission, Request, digest_of, to_dict
 from retraining.spec import FrozenSpec
 from retraining.workspace import Workspace
@@ -51,7 +52,7 @@ def admit(
     return admission
 
 
-def place(admission: Admission) -> tuple[str, str]:
+def place(admission: Admission) -> tuple[Stage, str]:
     """Return the stage and key under which the ledger holds an admission."""
     return "admission", digest_of(to_dict(admission))
 

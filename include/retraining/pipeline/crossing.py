@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from retraining.errors import LedgerError
+from retraining.ledger.work import Stage
 from retraining.pipeline import admission
 from retraining.records import Admission, Champion, Evaluation, PredictionSet, Trained, Tried, short
 from retraining.workspace import Workspace
@@ -61,7 +62,7 @@ def _known(found: T | None, what: str) -> T:
     return found
 
 
-def _place(record: Crossing) -> tuple[str, str]:
+def _place(record: Crossing) -> tuple[Stage, str]:
     if isinstance(record, Admission):
         return admission.place(record)
     if isinstance(record, PredictionSet):

@@ -11,6 +11,7 @@ from retraining.artifacts.outputs import prediction_columns
 from retraining.artifacts.stored import StoredModel
 from retraining.data import ingest, parquet, snapshots
 from retraining.errors import RequestError
+from retraining.ledger.work import Stage
 from retraining.predictions.ids import ID, prediction_ids
 from retraining.records import Champion, PredictionSet, Snapshot, Window, digest_of
 from retraining.spec import FrozenSpec
@@ -81,7 +82,7 @@ def predict(
     return made
 
 
-def place(record: PredictionSet) -> tuple[str, str]:
+def place(record: PredictionSet) -> tuple[Stage, str]:
     """Return the stage and key under which the ledger notes a set before it is published."""
     return "predict", digest_of([record.key, record.as_of.isoformat()])
 

@@ -31,6 +31,7 @@ from retraining.records.data import (
     Validation,
     Window,
     shown_day,
+    shown_value,
 )
 from retraining.records.judging import (
     Admission,
@@ -102,5 +103,6 @@ __all__ = [
     "from_dict",
     "short",
     "shown_day",
+    "shown_value",
     "to_dict",
 ]

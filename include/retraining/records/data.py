@@ -26,6 +26,17 @@ def shown_day(time: datetime) -> str:
     return f"hash bucket {(time - EPOCH).days} of {N_BUCKETS}" if _is_bucket(time) else f"{time:%Y-%m-%d}"
 
 
+def shown_value(value: object) -> str:
+    """Return a stored value as people read it: whole numbers, which chunks hold as floats, without a fraction.
+
+    >>> shown_value(104872.0), shown_value(0.5), shown_value(datetime(2026, 5, 4, 12, tzinfo=UTC))
+    ('104872', '0.5', '2026-05-04 12:00')
+    """
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}".removesuffix(":00")
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
 @dataclass(frozen=True, order=True)
 class Window:
     """A half-open span of time: `start <= t < end`, in UTC."""

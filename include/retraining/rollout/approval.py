@@ -5,12 +5,11 @@ Whoever calls `record_answer` vouches for the name: in this project that is Airf
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from retraining.errors import RequestError
-from retraining.pages.markdown import plain
+from retraining.pages.markdown import plain, plain_table
 from retraining.records import Approval, Deployment, Evaluation, Verdict, short
 from retraining.rollout.champion import deploy, is_current
 from retraining.spec import Spec
@@ -153,10 +152,10 @@ def _body(workspace: Workspace, verdict: Verdict, approvers: tuple[str, ...], de
     return "\n\n".join(
         [
             f"**{verdict.model}**: {plain(spec.description)} Owner: {plain(spec.owner.business)}.{late}",
-            _table(("", e.metric), _figures(e)),
+            plain_table(("", e.metric), _figures(e)),
             f"Holdout: {e.n_rows:,} rows, {e.window}; no model compared here was trained on them.",
             "### Checklist",
-            _table(("", "item", "found", "limit"), [(i.outcome, i.name, i.figure, i.limit) for i in items]),
+            plain_table(("", "item", "found", "limit"), [(i.outcome, i.name, i.figure, i.limit) for i in items]),
             "### What happens",
             f"- **Approve**: the challenger becomes the champion, unless another one did meanwhile.\n"
             f"- **Reject**: the champion stays.\n"
@@ -173,10 +172,3 @@ def _figures(e: Evaluation) -> list[tuple[str, str]]:
         over = e.over_champion
         found.append(("gain over the champion", f"{over.value:+.4f} ({over.lower:+.4f} to {over.upper:+.4f})"))
     return found
-
-
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join(
-        "| " + " | ".join(cell if cell == "---" else plain(cell) for cell in line) + " |" for line in lines
-    )

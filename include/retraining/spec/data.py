@@ -84,6 +84,13 @@ class Source(Group):
         return {"data": self.files} if isinstance(self.files, str) else dict(self.files or {})
 
     @property
+    def described(self) -> str:
+        """Where the rows come from, in words: files, the connection's name or the function, and the query."""
+        names = ", ".join(self.named_files().values())
+        place = f"connection {self.connection}" if self.connection else f"function {self.function}"
+        return (f"files {names}" if names else place) + (f", query {self.query}" if self.query else "")
+
+    @property
     def text_file(self) -> str | None:
         """The file beside the YAML that the source needs: its SQL or its Python."""
         return self.function.partition(":")[0] if self.function else self.query

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from retraining.artifacts import stored
 from retraining.artifacts.environment import environment_id
+from retraining.ledger.work import Stage
 from retraining.records import Trained, Tried, digest_of
 from retraining.stats.blocks import block_index, block_length
 from retraining.stats.bootstrap import paired_difference
@@ -21,7 +22,7 @@ from retraining.train.job import Job
 from retraining.train.recipe import make_card
 from retraining.train.rows import smoke_rows
 
-STAGE = "train"
+STAGE: Stage = "train"
 
 
 def choose(job: Job, tried: Iterable[Tried]) -> Trained:

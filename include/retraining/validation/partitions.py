@@ -87,7 +87,7 @@ class _Loaded:
         return {f.name: chunks.logical_type(f.type) for t in tables for f in t.schema}
 
 
-def suite_id(frozen: FrozenSpec) -> str:
+def row_suite_id(frozen: FrozenSpec) -> str:
     """Return the digest of the row checks and of which columns are known late."""
     rows = [check.model_dump(mode="json") for check in frozen.spec.checks.rows]
     return digest_of([rows, list(frozen.spec.data.known_late), list(frozen.spec.data.keys)])
@@ -107,7 +107,7 @@ def results(store: Store, ledger: Ledger, frozen: FrozenSpec, pairs: Sequence[Pa
     SpecError
         When a check among those of rows does not exist, or says nothing about single rows.
     """
-    suite = suite_id(frozen)
+    suite = row_suite_id(frozen)
     keys = {_key(pair, suite): pair for pair in pairs}
     known = ledger.finished_keys(frozen.model, _STAGE, list(keys))
     bodies = {key: body for key, body in known.items() if _still_there(store, body["aside"])}

@@ -82,7 +82,7 @@ def entries(ledger: Ledger, model: str) -> list[Entry]:
         if kept.mark in dropped:
             state, detail = "dropped", f"by {dropped[kept.mark].by}: {dropped[kept.mark].reason}"
         if key in ended:
-            state, detail = "taken in", ended[key].why
+            state, detail = "taken in", "; before that dropped ".join(filter(None, (ended[key].why, detail)))
         counts = (kept.n_rows, kept.n_partition, kept.checks)
         found.append(Entry(model, kept.partition, state, *counts, kept.key, detail))  # type: ignore[arg-type]  # of the four
     return sorted(found, key=lambda e: (e.partition, e.key))

@@ -14,7 +14,8 @@ from retraining.care import retention
 from retraining.care.erase import Erasure, erase
 from retraining.care.verify import verify
 from retraining.cli.app import app
-from retraining.data import chunks, ingest, snapshots
+from retraining.cli.output import EXIT_WRONG_REQUEST, fail
+from retraining.data import ingest, snapshots
 from retraining.errors import Erased, RequestError, SourceError
 from retraining.pipeline import monitor
 from retraining.predictions import batch
@@ -49,6 +50,10 @@ def holding(workspace: Workspace, person: str = PERSON) -> set[str]:
         if there:
             found.add(str(path.relative_to(workspace.settings.home / "store")).split("/")[0])
     return found
+
+
+def state_of(workspace: Workspace) -> object:
+    return {p: p.stat().st_mtime_ns for p in files_of(workspace)}, _rows(workspace.settings.ledger)
 
 
 def refit_of(workspace: Workspace, sequence: int | None = None) -> Snapshot:
@@ -109,13 +114,15 @@ def test_check_shows_a_gap_and_no_damage(home: Workspace, monkeypatch: pytest.Mo
     assert found.damage == ()
     assert {p.key for p in found.problems} == {o.key for o in done.objects if o.key.startswith("chunks/")}
     for problem in found.problems:
-        assert problem.problem == "erased on 2024-02-27"
+        assert (problem.kind, problem.problem) == ("erased", "erased on 2024-02-27")
         assert "On purpose" in problem.advice
         assert "champion 3 of tiny (live)" in problem.needed_by
         assert "the next runs that read its day" not in problem.needed_by
     shown = CliRunner().invoke(app, ["check", "--store"])
     assert shown.exit_code == 0
-    assert "none damaged or missing, 2 harmless" in shown.stdout
+    gap, total = shown.stdout.splitlines()
+    assert gap.startswith("2 chunks erased on purpose, so that ") and "snapshots cannot be rebuilt" in gap
+    assert total.endswith("none damaged or missing")
 
 
 def test_a_reading_of_the_source_does_not_bring_the_person_back(home: Workspace) -> None:
@@ -126,10 +133,6 @@ def test_a_reading_of_the_source_does_not_bring_the_person_back(home: Workspace)
     assert extent.n_partitions_read == 1
     assert [c.n_rows for c in extent.chunks[day(46)]] == [39]
     assert [body["n_rows"] for body in _dropped(home)] == [1]
-    write_model(home.settings.models, "other", rows_of(46))
-    other = home.reader(home.spec("other"))
-    with pytest.raises(Erased, match="read again, and not stored"):
-        ingest.read_window(other, window, day(60))
     assert holding(home) <= {"releases"}
 
 
@@ -158,20 +161,16 @@ def test_a_dry_run_names_the_same_and_changes_nothing(home: Workspace, monkeypat
     for name, value in environ(home.settings).items():
         monkeypatch.setenv(name, value)
 
-    def state() -> object:
-        files = {p: p.stat().st_mtime_ns for p in files_of(home)}
-        return files, _rows(home.settings.ledger)
-
-    before = state()
+    before = state_of(home)
     arguments = ["erase", NAME, "--key", f"id={PERSON}", "--reason", REASON]
     planned = json.loads(CliRunner().invoke(app, [*arguments, "--dry-run", "--json"]).stdout)
-    assert "would be erased from 3 stored objects" in CliRunner().invoke(app, [*arguments, "--dry-run"]).stdout
-    assert state() == before
+    assert "would be erased from 3 stored objects of tiny" in CliRunner().invoke(app, [*arguments, "--dry-run"]).stdout
+    assert state_of(home) == before
     done = CliRunner().invoke(app, [*arguments, "--json"])
     assert done.exit_code == 0
     again = json.loads(done.stdout)
     assert PERSON not in done.stdout
-    same = ("objects", "snapshots", "models", "learnt")
+    same = ("objects", "snapshots", "models", "learnt", "elsewhere")
     assert {k: again[k] for k in same} == {k: planned[k] for k in same}
 
 
@@ -223,5 +222,18 @@ def test_wrong_requests_change_nothing(home: Workspace) -> None:
         erase(home, "nobody", {"id": "1"}, reason=REASON, by="me", erased_at=ERASED_AT)
     with pytest.raises(RequestError, match="a reason"):
         erase(home, NAME, {"id": "1"}, reason=" ", by="me", erased_at=ERASED_AT)
-    assert not home.store.exists(chunks.tombstone_of("x"))
     assert verify(home).problems == ()
+
+
+@pytest.mark.parametrize("column", ["id", "x2"], ids=["which labels have, too", "which only features have"])
+def test_a_value_that_nobody_has_is_said_to_be_so(
+    home: Workspace, monkeypatch: pytest.MonkeyPatch, column: str
+) -> None:
+    for name, value in environ(home.settings).items():
+        monkeypatch.setenv(name, value)
+    before = state_of(home)
+    found = CliRunner().invoke(app, ["erase", NAME, "--key", f"{column}=-4711", "--reason", REASON])
+    assert isinstance(found.exception, RequestError), found.output
+    assert f"tiny: no stored row has that {column}. Nothing was changed." in str(found.exception)
+    assert fail(found.exception).exit_code == EXIT_WRONG_REQUEST
+    assert state_of(home) == before

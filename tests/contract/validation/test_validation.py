@@ -112,6 +112,11 @@ def test_dropping_lets_the_run_go_on_and_says_who_and_why(tmp_path: Path) -> Non
     assert accepted.snapshot.n_rows == 10 * N_ROWS - 60
     entry = quarantine.entries(workspace.ledger, "tiny")[0]
     assert (entry.state, entry.detail) == ("dropped", "by me: a sensor was off")
+    write(workspace, with_bad(0), 12)
+    checked(workspace)
+    entry = quarantine.entries(workspace.ledger, "tiny")[0]
+    why = "the rows were repaired at their source; before that dropped by me: a sensor was off"
+    assert (entry.state, entry.detail) == ("taken in", why), "why they were left out once is not forgotten"
 
 
 def test_labels_and_features_of_a_row_go_aside_together(tmp_path: Path) -> None:

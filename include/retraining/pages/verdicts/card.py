@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from retraining.data.snapshots import read_manifest
 from retraining.errors import Damaged, RequestError
-from retraining.pages.markdown import plain
+from retraining.pages.markdown import plain, plain_table
 from retraining.pages.verdicts import sections
 from retraining.pages.verdicts.page import templates
 from retraining.pages.verdicts.sections import Known, Section
@@ -91,7 +91,7 @@ def as_markdown(card: Card) -> str:
         if section.facts:
             parts.append("\n".join(f"- **{plain(name)}**: {plain(text)}" for name, text in section.facts))
         if section.columns:
-            parts.append(_table(section.columns, section.rows))
+            parts.append(plain_table(section.columns, section.rows))
     return "\n\n".join(parts) + "\n"
 
 
@@ -139,8 +139,3 @@ def _offices(history: Sequence[Champion], entry: Champion) -> Iterable[str]:
         if one.version == entry.version:
             until = shown_day(after.as_of) if after else "now"
             yield f"entry {one.sequence}: {shown_day(one.as_of)} to {until}, {one.kind} by {one.by}"
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [columns, ["---"] * len(columns), *([plain(cell) for cell in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -85,10 +85,9 @@ def intended_use(k: Known) -> Section:
 def data(k: Known) -> Section:
     """Return where the rows come from, who answers for them, and what the columns mean."""
     d, source = k.frozen.spec.data, k.frozen.spec.data.source
-    origin = source.connection or source.function or ", ".join(source.named_files().values())
     owner = " ".join(text for text in (source.owner, source.contact) if text)
     facts = [
-        ("Source", origin),
+        ("Source", source.described),
         ("Source's owner", owner or "not stated (data.source.owner)"),
         ("Upstream", source.upstream or "not stated (data.source.upstream)"),
         ("Refreshed", source.refresh or "not stated (data.source.refresh)"),
