@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from retraining.checking import shortest_interval
+from retraining.calendars import shortest_interval
 from retraining.records import Champion, Request, TriggerDecision, Verdict
 from retraining.spec import FrozenSpec
 from retraining.workspace import Workspace
@@ -41,15 +41,16 @@ def status(workspace: Workspace, frozen: FrozenSpec, now: datetime) -> Status:
         decision=decisions[-1] if decisions else None,
         requests=tuple(ledger.open_requests(model)),
         n_alerts=len(ledger.alerts(model)),
-        stale=_stale(frozen, verdict, champion, now),
+        stale=_stale(frozen, ledger.last_judged(model, now), champion, now),
     )
 
 
-def _stale(frozen: FrozenSpec, verdict: Verdict | None, champion: Champion | None, now: datetime) -> str | None:
+def _stale(frozen: FrozenSpec, judged: datetime | None, champion: Champion | None, now: datetime) -> str | None:
+    """Say since when a model is stale: neither a dry run nor a run about the past makes it fresh."""
     if frozen.spec.retrain.schedule is None:
         return None
-    if verdict is not None:
-        what, since = "last verdict", verdict.evaluation.as_of
+    if judged is not None:
+        what, since = "last verdict", judged
     elif champion is not None:
         what, since = "adopted champion", champion.as_of
     else:

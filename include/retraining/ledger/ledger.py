@@ -12,11 +12,11 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from retraining.errors import Unavailable
 from retraining.ledger import tables as t
+from retraining.ledger.alerts import Alerts
 from retraining.ledger.database import first_line, open_engine
 from retraining.ledger.people import People
 from retraining.ledger.upkeep import Upkeep
 from retraining.records import (
-    Alert,
     Champion,
     Chunk,
     Deployment,
@@ -28,7 +28,6 @@ from retraining.records import (
     TriggerDecision,
     Verdict,
     Window,
-    digest_of,
     from_dict,
     to_dict,
 )
@@ -37,7 +36,7 @@ from retraining.windows import to_utc
 R = TypeVar("R")
 
 
-class Ledger(People, Upkeep):
+class Ledger(Alerts, People, Upkeep):
     """The append-only record of one installation."""
 
     def __init__(self, url: str) -> None:
@@ -152,6 +151,13 @@ class Ledger(People, Upkeep):
         query = select(t.verdicts.c.body).where(t.verdicts.c.model == model).order_by(t.verdicts.c.row)
         return [from_dict(Verdict, row.body) for row in self._all(query)]
 
+    def last_judged(self, model: str, until: datetime | None = None) -> datetime | None:
+        """Return the newest as-of time that a model was judged at, up to a time; dry runs judge nothing."""
+        c = t.verdicts.c
+        where = (c.model == model, c.dry_run.is_(False), *(() if until is None else (c.as_of <= until,)))
+        found = self._one(select(c.as_of).where(*where).order_by(c.as_of.desc()).limit(1))
+        return None if found is None else to_utc(found)
+
     def verdicts_near(self, model: str, window: Window) -> list[Verdict]:
         """Return the verdicts whose holdout is the window, follows it, or ends with it, oldest first."""
         c = t.verdicts.c
@@ -244,13 +250,15 @@ class Ledger(People, Upkeep):
 
     def add_request(self, request: Request) -> None:
         """Open a request; doing so twice has no second effect."""
-        self._add(t.requests, id=request.id, model=request.model, as_of=request.as_of, body=to_dict(request))
+        self._add(t.requests, **_request(request))
 
     def open_requests(self, model: str) -> list[Request]:
-        """Return the requests no verdict has served yet, newest as-of first."""
+        """Return the requests that no verdict has served and nobody has closed, newest as-of first."""
         c = t.requests.c
-        unserved = select(c.body).outerjoin(t.served, t.served.c.request_id == c.id).where(t.served.c.row.is_(None))
-        query = unserved.where(c.model == model).order_by(c.as_of.desc(), c.row.desc())
+        found = select(c.body).outerjoin(t.served, t.served.c.request_id == c.id)
+        found = found.outerjoin(t.closings, t.closings.c.request_id == c.id)
+        still_open = (c.model == model, t.served.c.row.is_(None), t.closings.c.row.is_(None))
+        query = found.where(*still_open).order_by(c.as_of.desc(), c.row.desc())
         return [from_dict(Request, row.body) for row in self._all(query)]
 
     def requests(self, model: str) -> list[tuple[Request, str | None]]:
@@ -288,11 +296,11 @@ class Ledger(People, Upkeep):
         )
         return from_dict(Measurement, body)
 
-    def measurements(self, model: str, before: datetime, count: int) -> list[Measurement]:
-        """Return the newest `count` measurements with an as-of time before the given one, newest first."""
+    def measurements(self, model: str, since: datetime, before: datetime) -> list[Measurement]:
+        """Return the measurements with an as-of time from `since` to before the other one, newest first."""
         c = t.measurements.c
-        query = select(c.body).where(c.model == model, c.as_of < before).order_by(c.as_of.desc()).limit(count)
-        return [from_dict(Measurement, row.body) for row in self._all(query)]
+        query = select(c.body).where(c.model == model, c.as_of >= since, c.as_of < before)
+        return [from_dict(Measurement, row.body) for row in self._all(query.order_by(c.as_of.desc()))]
 
     def measurement(self, model: str, as_of: datetime) -> Measurement | None:
         """Return the measurement of an as-of time."""
@@ -300,10 +308,19 @@ class Ledger(People, Upkeep):
         body = self._one(select(c.body).where(c.model == model, c.as_of == as_of))
         return None if body is None else from_dict(Measurement, body)
 
-    def add_decision(self, record: TriggerDecision) -> TriggerDecision:
-        """Record a trigger decision, once per as-of time; return the one that stands."""
+    def add_decision(self, record: TriggerDecision, asks: Request | None = None) -> TriggerDecision:
+        """Record a trigger decision with the request it opens, once per as-of time; return the one that stands.
+
+        A decision that is already there keeps what it came to: made again, it opens nothing.
+        """
         row = {"id": record.id, "model": record.model, "as_of": record.as_of, "outcome": record.outcome}
-        self._add(t.decisions, **row, body=to_dict(record))
+        try:
+            with self._transaction() as connection:
+                _insert(connection, t.decisions, {**row, "body": to_dict(record)})
+                if asks is not None:
+                    _insert(connection, t.requests, _request(asks))
+        except IntegrityError:
+            pass  # another run decided first
         return self.decision(record.model, record.as_of) or record
 
     def decision(self, model: str, as_of: datetime) -> TriggerDecision | None:
@@ -319,16 +336,6 @@ class Ledger(People, Upkeep):
         if before is not None:
             query = query.where(c.as_of < before)
         return [from_dict(TriggerDecision, row.body) for row in self._all(query)]
-
-    def add_alert(self, alert: Alert) -> bool:
-        """Record an alert once per (model, kind, as-of, text); return whether it is new."""
-        key = digest_of(to_dict(alert))
-        return self._add(t.alerts, key=key, model=alert.model, kind=alert.kind, as_of=alert.as_of, body=to_dict(alert))
-
-    def alerts(self, model: str) -> list[Alert]:
-        """Return a model's alerts, oldest first."""
-        query = select(t.alerts.c.body).where(t.alerts.c.model == model).order_by(t.alerts.c.row)
-        return [from_dict(Alert, row.body) for row in self._all(query)]
 
     # --- plumbing ---------------------------------------------------------------------------------------------
 
@@ -371,6 +378,10 @@ class Ledger(People, Upkeep):
 
 def _insert(connection: Connection, table: Table, row: dict[str, Any]) -> None:
     connection.execute(insert(table).values(**row, recorded_at=datetime.now(UTC)))
+
+
+def _request(request: Request) -> dict[str, Any]:
+    return {"id": request.id, "model": request.model, "as_of": request.as_of, "body": to_dict(request)}
 
 
 def _outcome(verdict_id: str, deployment: Deployment) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What people said: answers to promotions that waited, and overrides of the gate."""
+"""What people said: answers to promotions that waited, overrides of the gate, and requests they closed."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 from sqlalchemy import Select, Table, select
 
 from retraining.ledger import tables as t
-from retraining.records import Approval, Override, from_dict
+from retraining.records import Approval, Closing, Override, from_dict, to_dict
 from retraining.windows import to_utc
 
 
 class People(ABC):
-    """Approvals and overrides. A mixin: `Ledger` brings the connection, and adds overrides with their champion."""
+    """Approvals, overrides and closings. A mixin: `Ledger` brings the connection, and adds overrides with champions."""
 
     def add_approval(self, model: str, verdict_id: str, approved: bool, by: str, reason: str) -> None:
         """Record the answer to a verdict; the first answer stays."""
@@ -38,6 +38,17 @@ class People(ABC):
         query = select(t.overrides.c.body).where(t.overrides.c.model == model).order_by(t.overrides.c.row)
         found = [from_dict(Override, row.body) for row in self._all(query)]
         return {override.verdict_id: override for override in found}
+
+    def add_closing(self, closing: Closing) -> Closing:
+        """Record that a request was closed, once; return the closing that stands."""
+        self._add(t.closings, request_id=closing.request_id, model=closing.model, body=to_dict(closing))
+        return self.closings(closing.model)[closing.request_id]
+
+    def closings(self, model: str) -> dict[str, Closing]:
+        """Return a model's closed requests by their id, oldest first."""
+        query = select(t.closings.c.body).where(t.closings.c.model == model).order_by(t.closings.c.row)
+        found = [from_dict(Closing, row.body) for row in self._all(query)]
+        return {closing.request_id: closing for closing in found}
 
     @abstractmethod
     def _add(self, table: Table, **row: Any) -> bool:

@@ -114,6 +114,12 @@ served = _table(
     Column("request_id", _ID, nullable=False, unique=True),
     Column("verdict_id", _ID, nullable=False),
 )
+closings = _table(
+    "closings",
+    Column("request_id", _ID, nullable=False, unique=True),
+    Column("model", _MODEL, nullable=False, index=True),
+    Column("body", JSON, nullable=False),
+)
 predictions = _table(
     "predictions",
     Column("model", _MODEL, nullable=False),

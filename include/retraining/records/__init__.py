@@ -50,6 +50,7 @@ from retraining.records.judging import (
 from retraining.records.watching import (
     Alert,
     Change,
+    Closing,
     ColumnDrift,
     DayPerformance,
     Measurement,
@@ -71,6 +72,7 @@ __all__ = [
     "Change",
     "CheckResult",
     "Chunk",
+    "Closing",
     "Column",
     "ColumnDrift",
     "DayPerformance",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from retraining.errors import RequestError
 from retraining.records import Alert, Champion
 from retraining.workspace import Workspace
+
+PAUSE = timedelta(days=2)
+"""Housekeeping looks every day and may be down for one: what it says again after that is one alert that goes on."""
 
 
 def sync_alias(workspace: Workspace, model: str, as_of: datetime) -> Alert | None:
@@ -23,7 +26,9 @@ def sync_alias(workspace: Workspace, model: str, as_of: datetime) -> Alert | Non
         workspace.registry.set_alias(model, champion.version)
         workspace.ledger.add_alias(model, champion.sequence, champion.version)
         return None
-    alert = Alert(model, "alias moved", as_of, _alias_problem(workspace, champion, found))
+    cause = f"{champion.sequence} against {found}"
+    incident = workspace.ledger.incident(model, "alias moved", as_of, PAUSE, cause)
+    alert = Alert(model, "alias moved", as_of, _alias_problem(workspace, champion, found), incident)
     workspace.ledger.add_alert(alert)
     return alert
 

@@ -211,8 +211,8 @@ def test_a_verdict_is_found_by_the_start_of_its_id(ledger: Ledger) -> None:
 def test_measurements_are_newest_first(ledger: Ledger) -> None:
     for number in (48, 50, 49):
         ledger.add_measurement(measurement(number))
-    assert [m.as_of for m in ledger.measurements("tiny", day(50), 5)] == [day(49), day(48)]
-    assert [m.as_of for m in ledger.measurements("tiny", day(51), 2)] == [day(50), day(49)]
+    assert [m.as_of for m in ledger.measurements("tiny", day(40), day(50))] == [day(49), day(48)]
+    assert [m.as_of for m in ledger.measurements("tiny", day(49), day(51))] == [day(50), day(49)]
 
 
 def test_a_ledger_that_cannot_be_opened_says_so(tmp_path: Path) -> None:
