@@ -69,7 +69,9 @@ class Score(Group):
     """What the champion predicts each day."""
 
     schedule: str | None = Field(
-        DEFAULTS["day"].score, description="Cron, UTC. Without it each partition is scored once; this is for days."
+        DEFAULTS["day"].score,
+        description=f"Cron, UTC; null for never. Default: once per partition, `{DEFAULTS['hour'].score}`, this one, "
+        f"`{DEFAULTS['week'].score}` or `{DEFAULTS['month'].score}` for hours, days, weeks or months.",
     )
     catch_up: Duration = Field(timedelta(days=7), description="How far back missed partitions are still scored.")
     max_skew: float = Field(
@@ -111,7 +113,9 @@ class Monitor(Group):
 
     schedule: str | None = Field(
         DEFAULTS["day"].monitor,
-        description="Cron, UTC; after scoring. Without it each partition is watched once; this is for days.",
+        description=f"Cron, UTC, after scoring; null for never. Default: once per partition, "
+        f"`{DEFAULTS['hour'].monitor}`, this one, `{DEFAULTS['week'].monitor}` or `{DEFAULTS['month'].monitor}` for "
+        "hours, days, weeks or months.",
     )
     columns: tuple[str, ...] = Field((), description="Columns watched for drift; default: every feature.")
     drift: Drift = Field(default_factory=lambda: Drift(), description="When a column counts as drifted.")
@@ -126,7 +130,8 @@ class Retrain(Group):
     """When it is retrained, and who may ask."""
 
     schedule: str | None = Field(
-        DEFAULTS["day"].retrain, description="Cron, UTC; null for never. Without it weekly, for months monthly."
+        DEFAULTS["day"].retrain,
+        description=f"Cron, UTC; null for never. Default: weekly, for months `{DEFAULTS['month'].retrain}`.",
     )
     on_performance: bool = Field(True, description="A real fall in realised performance asks for a retraining.")
     on_drift: Literal["unless_performance_holds", "always", "never"] = Field(
