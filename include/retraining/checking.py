@@ -3,40 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import pairwise
 
-from croniter import CroniterBadCronError, CroniterBadDateError, croniter
-
+from retraining.calendars import require_scored, require_watched, shortest_interval
 from retraining.errors import RetrainingError, SpecError
 from retraining.spec import FrozenSpec
-
-_ORIGIN = datetime(2024, 1, 1, tzinfo=UTC)
-"""Any fixed day: a schedule's shortest interval is looked for in the year after it."""
 
 
 def check_spec(frozen: FrozenSpec) -> list[str]:
     """Return the problems of a spec that its keys alone do not show; none means that it can run."""
-    return [text for check in _checks(frozen) if (text := _problem(check)) is not None]
-
-
-def shortest_interval(schedule: str) -> timedelta:
-    """Return the shortest pause between two runs of a cron schedule within a year.
-
-    Raises
-    ------
-    SpecError
-        When it is not a cron expression.
-    """
-    try:
-        times = croniter(schedule, _ORIGIN)
-        found = [times.get_next(datetime)]
-        while found[-1] < _ORIGIN + timedelta(days=366) and len(found) < 400:
-            found.append(times.get_next(datetime))
-    except (CroniterBadCronError, CroniterBadDateError, ValueError) as error:
-        raise SpecError(f"schedule {schedule!r} is not a cron expression: {error}") from error
-    return min((b - a for a, b in pairwise(found)), default=timedelta(days=366))
+    found = [text for check in _checks(frozen) if (text := _problem(check)) is not None]
+    return list(dict.fromkeys(found))  # a schedule that is none at all is one problem, whoever looks at it
 
 
 def _checks(frozen: FrozenSpec) -> Iterator[Callable[[], object]]:
@@ -50,13 +27,9 @@ def _checks(frozen: FrozenSpec) -> Iterator[Callable[[], object]]:
     def metric() -> None:
         find_metric(spec.training.metric, spec.training.task)
 
-    def schedules() -> None:
-        for schedule in (spec.score.schedule, spec.monitor.schedule):
-            if schedule is not None:
-                shortest_interval(schedule)
-
     yield metric
-    yield schedules
+    yield partial(require_scored, frozen)
+    yield partial(require_watched, frozen)
     yield partial(_decidable, frozen)
     for candidate in spec.training.candidates:
         yield partial(require_candidate, spec.training, candidate)

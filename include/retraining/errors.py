@@ -30,6 +30,19 @@ def shown(items: Iterable[object], limit: int = SHOWN_ITEMS) -> str:
     return f"{head} and {rest} more" if rest > 0 else head
 
 
+def said(error: BaseException) -> str:
+    """Return the first line of what an exception says; one that is not ours, or says nothing, is named by its type.
+
+    >>> said(ValueError("too long")), said(TimeoutError())
+    ('ValueError: too long', 'TimeoutError without a message')
+    """
+    lines = str(error).strip().splitlines()
+    name = type(error).__name__
+    if not lines:
+        return f"{name} without a message"
+    return lines[0] if isinstance(error, (RetrainingError, Unavailable)) else f"{name}: {lines[0]}"
+
+
 class RetrainingError(Exception):
     """Raise when a request, a spec, data or a record is wrong, so that the same call would fail again."""
 

@@ -9,7 +9,11 @@ from retraining_airflow.names import SEPARATOR
 
 
 def record_failure(context: Mapping[str, Any]) -> None:
-    """Write an alert to the ledger. If the ledger itself is what failed, the log has it all the same."""
+    """Write an alert to the ledger: one for all tasks of a run. If the ledger is what failed, the log has it.
+
+    An exception may carry no text; its type then has to do.
+    """
+    from retraining.errors import said
     from retraining.records import Alert
     from retraining.settings import settings
     from retraining.workspace import Workspace
@@ -18,9 +22,9 @@ def record_failure(context: Mapping[str, Any]) -> None:
     task, error = context["task_instance"], context.get("exception")
     family, _, model = str(task.dag_id).partition(SEPARATOR)
     when = given_as_of(context) or fallback_as_of(context)
-    first = str(error).strip().splitlines()[0] if error else "no message"
+    cause = said(error) if isinstance(error, BaseException) else str(error or "no message")
     text = (
-        f"{task.dag_id}, task {task.task_id}, as of {when:%Y-%m-%d %H:%M}: {first} "
+        f"{task.dag_id}, task {task.task_id}, as of {when:%Y-%m-%d %H:%M}: {cause} "
         "Done automatically: nothing was promoted; the champion goes on. Look at the task's log, mend the cause, "
         "clear the task."
     )

@@ -19,6 +19,7 @@ from sqlalchemy import text as sql_text
 
 from retraining.artifacts import stored
 from retraining.audit.reproduce import reproduce
+from retraining.calendars import require_scored, require_watched
 from retraining.data import snapshots
 from retraining.errors import (
     Damaged,
@@ -273,6 +274,13 @@ def dropped(bed: Bed) -> None:
     quarantine.drop(bed.workspace.ledger, NAME, day(3), "me", "a sensor was off")
 
 
+def scheduled(bed: Bed) -> None:
+    """Refuse schedules that could never work, as `check` does."""
+    frozen = bed.workspace.spec(NAME)
+    require_scored(frozen)
+    require_watched(frozen)
+
+
 def keys(**groups: Any) -> Fault:
     """Change keys of the YAML."""
     return lambda bed: bed.change(**groups)
@@ -501,6 +509,15 @@ STORE = (
          RequestError, does=dropped),
 )  # fmt: skip
 YAMLS = (
+    Case("margin without end", keys(monitor={"margin": float("inf")}), "finite number", YAML, "monitor.margin", SpecError),
+    Case("margin that is no number", keys(gate={"max_flips": float("nan")}), "finite number", YAML, "gate.max_flips", SpecError),
+    Case("hours watched once a day", keys(data={"partition": "hour"}, training={"window": "10d"}, monitor={"schedule": "0 7 * * *"}),
+         "only 367 of 8,785 hours would ever be watched", "monitor.schedule '0 7 * * *'", "Without it it is '40 * * * *'", SpecError,
+         does=scheduled),
+    Case("watched before scored", keys(monitor={"schedule": "0 4 * * *"}), "would come before score.schedule", "monitor.schedule '0 4 * * *'",
+         "where scoring has another one, watch after that", SpecError, does=scheduled),
+    Case("scored too seldom", keys(score={"schedule": "0 5 1 * *"}), "score.catch_up 7d reaches back 7 days", "score.schedule '0 5 1 * *'",
+         "Score more often", SpecError, does=scheduled),
     Case("password in a file's URL", lambda bed: bed.read_from(files="s3://me:secret@bucket/a.csv"), "holds a password",
          YAML, "Leave it out", SpecError),
     Case("password with a slash", lambda bed: bed.read_from(files="s3://me:secret/1@bucket/a.csv"), "holds a password",

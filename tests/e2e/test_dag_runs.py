@@ -19,7 +19,8 @@ from sqlalchemy import select
 from retraining.records import Trained
 from retraining.workspace import Workspace
 from retraining_airflow.boundary import named_user
-from samples.tiny import NAME, day, environ, merged, retrain
+from samples import records
+from samples.tiny import NAME, day, environ, merged, retrain, write_model
 from tests.e2e.conftest import FIRST, SECOND, misled
 from tests.support.parse import FOLDER, file_of
 
@@ -185,3 +186,21 @@ def test_rollback_puts_the_earlier_champion_back(two_champions: Workspace, run: 
     history = two_champions.ledger.champions(NAME)
     assert (state, [c.version for c in history], history[-1].kind) == ("success", [1, 2, 1], "rollback")
     assert two_champions.registry.alias(NAME) == 1
+
+
+def test_housekeeping_goes_on_with_the_others_and_fails_at_its_end(champion: Workspace, run: Run) -> None:
+    write_model(champion.settings.models, "broken", changes={"gate": {"marign": 1}})
+    champion.ledger.move_champion(records.champion(model="broken"))
+    state, tasks, tries = run(champion, "housekeeping", SECOND)
+    assert (state, tasks["reconcile"], tasks["find_stale"], tasks["free_space"]) == (
+        "failed",
+        "success",
+        "failed",
+        "success",
+    )
+    assert tries["find_stale"] == 1
+    assert champion.ledger.alerts(NAME) == []
+    kinds = {alert.kind: alert.message for alert in champion.ledger.alerts("broken")}
+    assert "gate.marign: unknown key. Did you mean margin?" in kinds["housekeeping failed"]
+    (alert,) = champion.ledger.alerts("housekeeping")
+    assert "housekeeping failed for broken; all others are done" in alert.message

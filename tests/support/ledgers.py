@@ -232,7 +232,7 @@ _READ: dict[str, Callable[[Ledger, str], Any]] = {
     "requests": lambda ledger, model: ledger.requests(model),
     "open": lambda ledger, model: ledger.open_requests(model),
     "predictions": lambda ledger, model: ledger.all_predictions(model),
-    "measurements": lambda ledger, model: ledger.measurements(model, day(60), 10),
+    "measurements": lambda ledger, model: ledger.measurements(model, day(0), day(60)),
     "decisions": lambda ledger, model: ledger.decisions(model),
     "alerts": lambda ledger, model: ledger.alerts(model),
     "quarantine": lambda ledger, model: quarantine.entries(ledger, model),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from retraining.data.snapshots import read_manifest
 from retraining.errors import Damaged
 from retraining.ledger import Ledger
-from retraining.records import Approval, Champion, Override, Snapshot, Window, short, shown_day
+from retraining.records import Alert, Approval, Champion, Closing, Override, Snapshot, Window, short, shown_day
 from retraining.store import Store
 from retraining.validation.quarantine import entries
 
@@ -86,12 +86,11 @@ def _events(ledger: Ledger, model: str, newest: int | None) -> Iterator[Event]:
     for d in ledger.decisions(model) if newest is None else ledger.newest_decisions_of(model, newest):
         held = f" ({'; '.join(d.would_change)})" if d.outcome == "held" else ""
         yield Event(d.as_of, "decision", short(d.id), f"{d.outcome}: {d.reason or '; '.join(d.reasons)}{held}")
+    closings = ledger.closings(model)
     for r, served in ledger.requests(model):
-        yield Event(
-            r.as_of, "request", short(r.id), f"{r.reason} ({'served by ' + short(served) if served else 'open'})"
-        )
-    for a in ledger.alerts(model) if newest is None else ledger.newest_alerts_of(model, newest):
-        yield Event(a.as_of, "alert", "", a.message)
+        yield Event(r.as_of, "request", short(r.id), f"{r.reason} ({describe_request(served, closings.get(r.id))})")
+    for told in ledger.incidents(model) if newest is None else ledger.newest_incidents_of(model, newest):
+        yield Event(told[0].as_of, "alert", "", describe_alert(told))
     answers, overrides = ledger.approvals(model), ledger.overrides(model)
     for v in ledger.verdicts(model) if newest is None else ledger.newest_verdicts_of(model, newest):
         flag = " [dry run]" if v.dry_run else ""
@@ -108,6 +107,23 @@ def describe_answer(answer: Approval) -> str:
     """Say in a line who answered a promotion that waited, when, and why."""
     said = f"{'approved' if answer.approved else 'refused'} by {answer.by} on {answer.answered_at:%Y-%m-%d %H:%M}"
     return f"{said}: {answer.reason}" if answer.reason else said
+
+
+def describe_request(served: str | None, closing: Closing | None) -> str:
+    """Say in a line what became of a request for a retraining."""
+    if served is not None:
+        return f"served by {short(served)}"
+    if closing is None:
+        return "open"
+    account = "" if closing.account in ("", closing.by) else f" (login {closing.account})"
+    return f"closed by {closing.by}{account} on {closing.closed_at:%Y-%m-%d %H:%M}: {closing.reason}"
+
+
+def describe_alert(told: Sequence[Alert]) -> str:
+    """Say in a line what an alert is about now, and since when it is told."""
+    newest = told[-1]
+    again = f" (told {len(told)} times, last as of {newest.as_of:%Y-%m-%d %H:%M})" if len(told) > 1 else ""
+    return f"{newest.message}{again}"
 
 
 def describe_override(made: Override) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 
-from retraining.checking import shortest_interval
+from retraining.calendars import shortest_interval
 from retraining.ledger import Ledger
 from retraining.records import Champion, Request, TriggerDecision, Verdict
 from retraining.spec import FrozenSpec
@@ -33,8 +33,9 @@ class Status:
 
 @dataclass(frozen=True)
 class Known:
-    """What the ledger knows of models, by their names."""
+    """What the ledger knows of models, by their names; `judged` is when they were last, by as-of and up to a time."""
 
+    judged: Mapping[str, datetime]
     champions: Mapping[str, Champion]
     verdicts: Mapping[str, Verdict]
     decisions: Mapping[str, TriggerDecision]
@@ -42,9 +43,10 @@ class Known:
     alerts: Mapping[str, int]
 
     @classmethod
-    def of_all(cls, ledger: Ledger) -> Known:
+    def of_all(cls, ledger: Ledger, now: datetime) -> Known:
         """Ask about all models at once: as many queries as for one."""
         return cls(
+            judged=ledger.last_verdict_times(now),
             champions=ledger.champions_now(),
             verdicts=ledger.newest_verdicts(),
             decisions=ledger.newest_decisions(),
@@ -53,11 +55,12 @@ class Known:
         )
 
     @classmethod
-    def of(cls, ledger: Ledger, model: str) -> Known:
+    def of(cls, ledger: Ledger, model: str, now: datetime) -> Known:
         """Ask about one model."""
         champion, verdict = ledger.champion(model), ledger.newest_verdict(model)
-        decision = ledger.newest_decision(model)
+        decision, judged = ledger.newest_decision(model), ledger.last_verdict_time(model, now)
         return cls(
+            judged={model: judged} if judged else {},
             champions={model: champion} if champion else {},
             verdicts={model: verdict} if verdict else {},
             decisions={model: decision} if decision else {},
@@ -72,12 +75,12 @@ def status(workspace: Workspace, frozen: FrozenSpec, now: datetime, known: Known
     Parameters
     ----------
     now
-        Only matters for staleness.
+        Only matters for staleness: verdicts as of a later time do not count.
     known
         What was read of all models at once; default: this one is read.
     """
     model = frozen.model
-    known = known or Known.of(workspace.ledger, model)
+    known = known or Known.of(workspace.ledger, model, now)
     champion, verdict = known.champions.get(model), known.verdicts.get(model)
     return Status(
         model=model,
@@ -87,15 +90,16 @@ def status(workspace: Workspace, frozen: FrozenSpec, now: datetime, known: Known
         decision=known.decisions.get(model),
         requests=tuple(known.requests.get(model, ())),
         n_alerts=known.alerts.get(model, 0),
-        stale=_stale(frozen, verdict, champion, now),
+        stale=_stale(frozen, known.judged.get(model), champion, now),
     )
 
 
-def _stale(frozen: FrozenSpec, verdict: Verdict | None, champion: Champion | None, now: datetime) -> str | None:
+def _stale(frozen: FrozenSpec, judged: datetime | None, champion: Champion | None, now: datetime) -> str | None:
+    """Say since when a model is stale: neither a dry run nor a run about the past makes it fresh."""
     if frozen.spec.retrain.schedule is None:
         return None
-    if verdict is not None:
-        what, since = "last verdict", verdict.evaluation.as_of
+    if judged is not None:
+        what, since = "last verdict", judged
     elif champion is not None:
         what, since = "adopted champion", champion.as_of
     else:

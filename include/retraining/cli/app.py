@@ -8,7 +8,7 @@ import warnings
 
 import typer
 
-from retraining.cli import ask, cards, care, data, loop, manage, new, quarantine
+from retraining.cli import ask, cards, care, data, loop, manage, new, quarantine, requests
 from retraining.cli.output import KNOWN_ERRORS, fail
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ cards.add_to(app)
 manage.add_to(app)
 data.add_to(app)
 quarantine.add_to(app)
+requests.add_to(app)
 care.add_to(app)
 
 

@@ -78,7 +78,8 @@ def status(
     """Show champion, newest verdict, newest decision and open requests of each model."""
     work = workspace()
     names = [model] if model else list(find_models(work.settings.models))
-    known, now = None if model else Known.of_all(work.ledger), time_or_now(as_of)
+    now = time_or_now(as_of)
+    known = None if model else Known.of_all(work.ledger, now)
     found = [status_of(work, work.spec(name), now, known) for name in names]
     if json:
         print_json([to_dict(s) for s in found])

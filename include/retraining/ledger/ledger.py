@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from retraining.ledger.alerts import Alerts
 from retraining.ledger.champions import Champions
 from retraining.ledger.marks import Marks
 from retraining.ledger.newest import Newest
@@ -15,5 +16,5 @@ from retraining.ledger.watched import Watched
 from retraining.ledger.work import Work
 
 
-class Ledger(Champions, Marks, Newest, People, Quarantine, Readings, Requests, Upkeep, Verdicts, Watched, Work):
+class Ledger(Alerts, Champions, Marks, Newest, People, Quarantine, Readings, Requests, Upkeep, Verdicts, Watched, Work):
     """The append-only record of one installation."""

@@ -10,7 +10,8 @@ from sqlalchemy import ColumnElement, FromClause, Select, Table, func, select, t
 
 from retraining.ledger import tables as t
 from retraining.ledger.connection import Connected, models_in
-from retraining.records import Alert, Champion, Measurement, Request, TriggerDecision, Verdict, from_dict
+from retraining.ledger.requests import only_open
+from retraining.records import Champion, Measurement, Request, TriggerDecision, Verdict, from_dict
 from retraining.windows import to_utc
 
 R = TypeVar("R")
@@ -37,10 +38,11 @@ class Newest(Connected):
         """Return the verdict that was recorded last for each model."""
         return self._newest(Verdict, t.verdicts, "row", where=_anything if dry_runs else _serious)
 
-    def last_verdict_times(self) -> dict[str, datetime]:
-        """Return the newest as-of time of each model's verdicts that were not dry runs."""
+    def last_verdict_times(self, until: datetime | None = None) -> dict[str, datetime]:
+        """Return the newest as-of time, not after `until`, of each model's verdicts that were not dry runs."""
         names, inner = models_in(t.verdicts), t.verdicts.alias()
         newest = select(func.max(inner.c.as_of)).where(inner.c.model == names.c.model, _serious(inner))
+        newest = newest if until is None else newest.where(inner.c.as_of <= until)
         rows = self._all(select(names.c.model, newest.scalar_subquery().label("as_of")))
         return {row.model: to_utc(row.as_of) for row in rows if row.as_of}
 
@@ -64,20 +66,9 @@ class Newest(Connected):
         return self._newest(Champion, t.champions, "sequence")
 
     def open_requests_by_model(self) -> dict[str, list[Request]]:
-        """Return the requests no verdict has served yet, newest as-of first."""
+        """Return the requests that no verdict has served and nobody has closed, newest as-of first."""
         c = t.requests.c
-        query = select(c.model, c.body).outerjoin(t.served, t.served.c.request_id == c.id)
-        return self._grouped(Request, query.where(t.served.c.row.is_(None)).order_by(c.as_of.desc(), c.row.desc()))
-
-    def alerts_by_model(self, since: datetime) -> dict[str, list[Alert]]:
-        """Return the alerts whose as-of time is `since` or later, oldest as-of first."""
-        c = t.alerts.c
-        return self._grouped(Alert, select(c.model, c.body).where(c.as_of >= since).order_by(c.as_of, c.row))
-
-    def alert_counts(self) -> dict[str, int]:
-        """Return how many alerts each model has had."""
-        c = t.alerts.c
-        return {row.model: row.n for row in self._all(select(c.model, func.count().label("n")).group_by(c.model))}
+        return self._grouped(Request, only_open(select(c.model, c.body)).order_by(c.as_of.desc(), c.row.desc()))
 
     # --- one model --------------------------------------------------------------------------------------------
 
@@ -97,10 +88,11 @@ class Newest(Connected):
         c = t.verdicts.c
         return [to_utc(r.as_of) for r in self._all(select(c.as_of).where(c.model == model, _SERIOUS).order_by(c.as_of))]
 
-    def last_verdict_time(self, model: str, until: datetime) -> datetime | None:
+    def last_verdict_time(self, model: str, until: datetime | None = None) -> datetime | None:
         """Return the newest as-of time, not after `until`, of a model's verdicts that were not dry runs."""
         c = t.verdicts.c
-        found = self._one(select(func.max(c.as_of)).where(c.model == model, _SERIOUS, c.as_of <= until))
+        query = select(func.max(c.as_of)).where(c.model == model, _SERIOUS)
+        found = self._one(query if until is None else query.where(c.as_of <= until))
         return None if found is None else to_utc(found)
 
     def newest_decision(self, model: str) -> TriggerDecision | None:
@@ -113,11 +105,6 @@ class Newest(Connected):
         return self._records(
             TriggerDecision, select(c.body).where(c.model == model).order_by(c.as_of.desc()).limit(count)
         )
-
-    def newest_alerts_of(self, model: str, count: int) -> list[Alert]:
-        """Return a model's `count` alerts that were recorded last, newest first."""
-        c = t.alerts.c
-        return self._records(Alert, select(c.body).where(c.model == model).order_by(c.row.desc()).limit(count))
 
     # --- plumbing ---------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What people said: answers to promotions that waited, and overrides of the gate."""
+"""What people said: answers to promotions that waited, overrides of the gate, and requests they closed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from retraining.ledger import tables as t
 from retraining.ledger.connection import Connected
-from retraining.records import Approval, Override
+from retraining.records import Approval, Closing, Override, to_dict
 from retraining.windows import to_utc
 
 
@@ -43,6 +43,17 @@ class People(Connected):
         c = t.overrides.c
         found = self._records(Override, select(c.body).where(c.model == model).order_by(c.row))
         return {override.verdict_id: override for override in found}
+
+    def add_closing(self, closing: Closing) -> Closing:
+        """Record that a request was closed, once; return the closing that stands."""
+        self._add(t.closings, request_id=closing.request_id, model=closing.model, body=to_dict(closing))
+        return self.closings(closing.model)[closing.request_id]
+
+    def closings(self, model: str) -> dict[str, Closing]:
+        """Return a model's closed requests by their id, oldest first."""
+        c = t.closings.c
+        found = self._records(Closing, select(c.body).where(c.model == model).order_by(c.row))
+        return {closing.request_id: closing for closing in found}
 
 
 def _approval(row: Any) -> Approval:

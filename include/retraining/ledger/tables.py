@@ -181,6 +181,12 @@ served = _table(
     Column("request_id", _ID, nullable=False, unique=True),
     Column("verdict_id", _ID, nullable=False),
 )
+closings = _table(
+    "closings",
+    Column("request_id", _ID, nullable=False, unique=True),
+    Column("model", _MODEL, nullable=False, index=True),
+    Column("body", JSON, nullable=False),
+)
 predictions = _table(
     "predictions",
     Column("model", _MODEL, nullable=False),
@@ -210,6 +216,7 @@ alerts = _table(
     Column("model", _MODEL, nullable=False),
     Column("kind", String(40), nullable=False),
     Column("as_of", DateTime(timezone=True), nullable=False),
+    Column("incident_id", _ID, nullable=False, index=True, server_default=""),
     Column("body", JSON, nullable=False),
     Index("ix_alerts_newest", "model", "row"),
     Index("ix_alerts_as_of", "as_of"),

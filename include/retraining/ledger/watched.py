@@ -1,4 +1,4 @@
-"""What is watched day by day: predictions, measurements, trigger decisions and alerts."""
+"""What is watched day by day: predictions, measurements and trigger decisions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from sqlalchemy import select
 from retraining.ledger import tables as t
 from retraining.ledger.connection import begins_with
 from retraining.ledger.erasures import Erasures
-from retraining.records import Alert, Measurement, PredictionSet, TriggerDecision, Window, digest_of, to_dict
+from retraining.ledger.requests import row_of
+from retraining.records import Measurement, PredictionSet, Request, TriggerDecision, Window, to_dict
 
 
 class Watched(Erasures):
@@ -41,16 +42,22 @@ class Watched(Erasures):
         c = t.measurements.c
         return self._record(Measurement, select(c.body).where(c.model == model, c.as_of == as_of))
 
-    def measurements(self, model: str, before: datetime, count: int) -> list[Measurement]:
-        """Return the newest `count` measurements with an as-of time before the given one, newest first."""
+    def measurements(self, model: str, since: datetime, before: datetime) -> list[Measurement]:
+        """Return the measurements with an as-of time from `since` to before the other one, newest first."""
         c = t.measurements.c
-        query = select(c.body).where(c.model == model, c.as_of < before).order_by(c.as_of.desc()).limit(count)
-        return self._records(Measurement, query)
+        query = select(c.body).where(c.model == model, c.as_of >= since, c.as_of < before)
+        return self._records(Measurement, query.order_by(c.as_of.desc()))
 
-    def add_decision(self, record: TriggerDecision) -> TriggerDecision:
-        """Record a trigger decision, once per as-of time; return the one that stands."""
+    def add_decision(self, record: TriggerDecision, asks: Request | None = None) -> TriggerDecision:
+        """Record a trigger decision with the request it opens, once per as-of time; return the one that stands.
+
+        A decision that is already there keeps what it came to: made again, it opens nothing.
+        """
         row = {"id": record.id, "model": record.model, "as_of": record.as_of, "outcome": record.outcome}
-        self._add(t.decisions, **row, body=to_dict(record))
+        with self._writing() as connection:
+            is_new = self._insert(connection, t.decisions, {**row, "body": to_dict(record)})
+            if is_new and asks is not None:
+                self._insert(connection, t.requests, row_of(asks))
         return self.decision(record.model, record.as_of) or record
 
     def decision(self, model: str, as_of: datetime) -> TriggerDecision | None:
@@ -69,13 +76,3 @@ class Watched(Erasures):
         c = t.decisions.c
         query = select(c.body).where(c.model == model).order_by(c.as_of)
         return self._records(TriggerDecision, query if before is None else query.where(c.as_of < before))
-
-    def add_alert(self, alert: Alert) -> bool:
-        """Record an alert once per (model, kind, as-of, text); return whether it is new."""
-        key = digest_of(to_dict(alert))
-        return self._add(t.alerts, key=key, model=alert.model, kind=alert.kind, as_of=alert.as_of, body=to_dict(alert))
-
-    def alerts(self, model: str) -> list[Alert]:
-        """Return a model's alerts, oldest first."""
-        c = t.alerts.c
-        return self._records(Alert, select(c.body).where(c.model == model).order_by(c.row))

@@ -17,6 +17,7 @@ from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
 from retraining.artifacts.features import FeaturePlan
+from retraining.errors import MonitorFailed
 
 NUMERIC_METHOD, CATEGORICAL_METHOD = "wasserstein", "jensenshannon"
 
@@ -27,17 +28,34 @@ def method_of(plan: FeaturePlan, column: str) -> str:
 
 
 def distance(plan: FeaturePlan, column: str, current: pa.ChunkedArray, reference: pa.ChunkedArray) -> float | None:
-    """Return a column's distance; None when either side has no values, which is a matter of health, not of drift."""
-    current, reference = current.drop_null(), reference.drop_null()
+    """Return a column's distance; None when either side has no values, which is a matter of health, not of drift.
+
+    It may be infinite or not a number where values are: that is for the caller to say aloud.
+    """
+    current, reference = (comparable(plan, column, side).drop_null() for side in (current, reference))
     if len(current) == 0 or len(reference) == 0:
         return None
     if column in plan.categorical:
         return _jensen_shannon(current.to_pylist(), reference.to_pylist())
-    return _wasserstein(_numbers(current), _numbers(reference))
+    return _wasserstein(current.to_numpy(), reference.to_numpy())
 
 
-def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
-    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
+def comparable(plan: FeaturePlan, column: str, values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column as the model takes it, numbers or text, whatever its type: a boolean is 0 or 1, a day without a
+    single value has no type of its own.
+
+    Raises
+    ------
+    MonitorFailed
+        When a number column holds text.
+    """
+    try:
+        return values.cast(pa.string() if column in plan.categorical else pa.float64(), safe=False)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise MonitorFailed(
+            f"column {column} holds {values.type} values, the champion was trained on numbers. Mend the source, or "
+            "retrain with the column under features.categorical."
+        ) from error
 
 
 def _wasserstein(current: NDArray[np.float64], reference: NDArray[np.float64]) -> float:

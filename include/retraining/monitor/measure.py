@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from math import isfinite
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from retraining.artifacts import stored
 from retraining.artifacts.features import FeaturePlan
@@ -23,8 +22,8 @@ from retraining.artifacts.stored import StoredModel
 from retraining.data import chunks, ingest, readings, snapshots
 from retraining.data.joins import join
 from retraining.errors import MonitorFailed, shown
-from retraining.monitor import performance
-from retraining.monitor.drift import distance, method_of
+from retraining.monitor import health, performance
+from retraining.monitor.drift import comparable, distance, method_of
 from retraining.predictions import batch
 from retraining.records import Champion, Chunk, ColumnDrift, Measurement, Window, digest_of, short
 from retraining.spec import FrozenSpec
@@ -35,10 +34,6 @@ from retraining.workspace import Workspace
 _ROUNDING = 1e-9
 """Evidently's distances equal ours to 4e-12; a day that only repeats the largest distance (every Sunday is a Sunday)
 must not count as larger."""
-_NULL_STEP = 0.25
-"""A rise of the missing share by a quarter of all rows is broken plumbing rather than weather."""
-_UNSEEN_SHARE = 0.05
-"""One row in twenty with a category the champion never saw: more than new routes or products bring in a day."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +70,15 @@ def measure(workspace: Workspace, frozen: FrozenSpec, as_of: datetime, *, html: 
         raise MonitorFailed(f"{frozen.model}: has no champion, so there is nothing to watch. Run the retrain first.")
     watch = _collect(workspace, frozen, champion, as_of)
     calibration = calibrate(workspace, frozen, watch.model)
-    columns = _columns_with_values(frozen, watch)
+    columns, unknown = _comparable_columns(frozen, watch, calibration)
     report = _evidently(watch, columns, calibration)
     prefix = f"reports/monitor/{frozen.model}/{as_of:%Y-%m-%dT%H%M}"
     scores = _scores(workspace, frozen, report, columns, f"{prefix}.json")
-    drift = tuple(_judge_column(watch.model, calibration, c, s) for c, s in scores.items())
+    unknown += [f"{c}: its distance from the training rows is {s}" for c, s in scores.items() if not isfinite(s)]
+    drift = tuple(_judge_column(watch.model, calibration, c, s) for c, s in scores.items() if isfinite(s))
     wanted = html or any(d.drifted for d in drift)
     report_key = _keep_html(workspace, report, f"{prefix}.html") if wanted else None
-    changes, note, n_labels = performance.compare(workspace, frozen, champion, as_of)
+    realised = performance.compare(workspace, frozen, champion, as_of)
     return workspace.ledger.add_measurement(
         Measurement(
             model=frozen.model,
@@ -92,11 +88,12 @@ def measure(workspace: Workspace, frozen: FrozenSpec, as_of: datetime, *, html: 
             release_id=champion.release_id,
             n_rows=watch.current.num_rows,
             drift=drift,
-            health=tuple(_health(watch)),
-            performance=changes,
-            performance_note=note,
-            n_new_labels=n_labels,
+            health=tuple(health.findings(watch.model.card.plan, watch.current, watch.reference)),
+            performance=realised.changes,
+            performance_note=realised.note,
+            n_new_labels=realised.n_new_labels,
             report_key=report_key,
+            unknown=(*unknown, *realised.unknown),
         )
     )
 
@@ -129,16 +126,16 @@ def calibrate(workspace: Workspace, frozen: FrozenSpec, model: StoredModel) -> C
         day = _scored_day(workspace, model, chunk)
         for column in columns:
             found = distance(plan, column, day.column(column), reference.column(column))
-            if found is not None:
+            if found is not None and isfinite(found):
                 scores[column].append(found)
     calibration = Calibration({c: tuple(s) for c, s in scores.items()})
     workspace.ledger.finish(frozen.model, "calibration", key, calibration)
     return calibration
 
 
-def threshold(calibration: Calibration, column: str) -> float:
-    """Return the largest of a column's past daily distances; infinite when it has no past."""
-    return max(calibration.scores[column], default=float("inf"))
+def threshold(calibration: Calibration, column: str) -> float | None:
+    """Return the largest of a column's past daily distances; None when it has no past, so that nothing is usual."""
+    return max((score for score in calibration.scores[column] if isfinite(score)), default=None)
 
 
 def _scored_day(workspace: Workspace, model: StoredModel, chunk: Chunk) -> pa.Table:
@@ -165,11 +162,21 @@ def _collect(workspace: Workspace, frozen: FrozenSpec, champion: Champion, as_of
             "Run it for this day, then the monitor again."
         )
     model = stored.load(workspace.store, champion.release_id)
+    _require_watched(frozen, model)
     rows = _accepted(workspace, frozen, features[0])
     made = batch.read_predictions(workspace.store, published[0]).select([*data.keys, PREDICTION])
-    current = join(rows, made, data.keys, "left outer")
+    current = join(chunks.with_types(rows), made, data.keys, "left outer")
     plan = with_prediction(model.card.plan, model.card.task)
     return Watch(model, plan, model.drift_reference(), current, window)
+
+
+def _require_watched(frozen: FrozenSpec, model: StoredModel) -> None:
+    lost = sorted(set(frozen.spec.monitor.columns) - set(model.card.plan.columns))
+    if lost:
+        raise MonitorFailed(
+            f"{frozen.model}: monitor.columns names {shown(lost)}, which the champion was not trained on. It has: "
+            f"{shown(model.card.plan.columns, 30)}. Correct the names, or retrain."
+        )
 
 
 def _accepted(workspace: Workspace, frozen: FrozenSpec, features: Chunk) -> pa.Table:
@@ -179,12 +186,19 @@ def _accepted(workspace: Workspace, frozen: FrozenSpec, features: Chunk) -> pa.T
     return chunks.read(workspace.store, kept)
 
 
-def _columns_with_values(frozen: FrozenSpec, watch: Watch) -> list[str]:
-    """Return the columns Evidently can compare; it fails on an empty one, which is a matter of health."""
-    columns = [c for c in watched_columns(frozen, watch.model.card.plan) if _has_values(watch, c)]
+def _comparable_columns(frozen: FrozenSpec, watch: Watch, calibration: Calibration) -> tuple[list[str], list[str]]:
+    """Return the columns Evidently can compare, and what keeps others from it.
+
+    It fails on a column without values; that is a matter of health.
+    """
+    found = [c for c in watched_columns(frozen, watch.model.card.plan) if _has_values(watch, c)]
+    columns = [c for c in found if threshold(calibration, c) is not None]
     if not columns:
-        raise MonitorFailed(f"{frozen.model}: no watched column has a value in {watch.window}.")
-    return columns
+        raise MonitorFailed(f"{frozen.model}: no watched column has a value in {watch.window} and in its past.")
+    unknown = [
+        f"{c}: had no value on any of its training days, so no distance is usual" for c in found if c not in columns
+    ]
+    return columns, unknown
 
 
 def _scores(workspace: Workspace, frozen: FrozenSpec, report: Any, columns: list[str], key: str) -> dict[str, float]:
@@ -217,10 +231,15 @@ def _evidently(watch: Watch, columns: list[str], calibration: Calibration) -> An
         ValueDrift(column=c, method=method_of(watch.plan, c), threshold=threshold(calibration, c)) for c in columns
     ]
     sides = [
-        Dataset.from_pandas(table.select(columns).to_pandas(), data_definition=definition)
+        Dataset.from_pandas(_as_trained(watch.plan, table, columns).to_pandas(), data_definition=definition)
         for table in (watch.current, watch.reference)
     ]
     return Report(metrics).run(*sides)
+
+
+def _as_trained(plan: FeaturePlan, table: pa.Table, columns: list[str]) -> pa.Table:
+    """Return columns as numbers or text: Evidently fails on booleans."""
+    return pa.table({name: comparable(plan, name, table.column(name)) for name in columns})
 
 
 def _has_values(watch: Watch, column: str) -> bool:
@@ -229,41 +248,20 @@ def _has_values(watch: Watch, column: str) -> bool:
 
 def _judge_column(model: StoredModel, calibration: Calibration, column: str, found: float) -> ColumnDrift:
     limit = threshold(calibration, column)
+    if limit is None:
+        raise MonitorFailed(f"{model.card.model}: {column} has no threshold to be judged by.")
     usual = limit * (1 + _ROUNDING)
     plan = with_prediction(model.card.plan, model.card.task)
     weight = 1.0 if column == PREDICTION else model.card.importance.get(column, 0.0)
     return ColumnDrift(column, method_of(plan, column), found, limit, weight, found > usual)
 
 
-def _health(watch: Watch) -> Iterable[str]:
-    """Name what a distance cannot see: missing values are dropped before it, and unknown categories have no place."""
-    reference = watch.reference
-    for column in watch.model.card.plan.columns:
-        now, before = _null_share(watch.current, column), _null_share(reference, column)
-        if now - before > _NULL_STEP:
-            yield f"{column}: {now:.0%} missing, {before:.0%} in training"
-    for column in watch.model.card.plan.categorical:
-        known = pc.unique(reference.column(column))
-        seen = watch.current.column(column).drop_null()
-        unseen = seen.filter(pc.invert(pc.is_in(seen, known)))
-        if len(seen) and len(unseen) / len(seen) > _UNSEEN_SHARE:
-            share = len(unseen) / len(seen)
-            examples = shown(map(str, pc.unique(unseen).to_pylist()), 3)
-            yield f"{column}: {share:.0%} of rows have values never seen in training (e.g. {examples})"
-    predictions = watch.current.column(PREDICTION)
-    if predictions.null_count:
-        yield f"{predictions.null_count} of {watch.current.num_rows} rows have no published prediction"
-
-
-def _null_share(table: pa.Table, column: str) -> float:
-    return float(table.column(column).null_count / max(1, table.num_rows))
-
-
 def summary(found: Measurement) -> str:
     """Say in a line what a measurement found."""
     out = [d.column for d in found.drift if d.drifted]
     worse = [c.name for c in found.performance if c.worse]
+    unknown = f"; not computable: {'; '.join(found.unknown)}" if found.unknown else ""
     return (
         f"{found.window}: {found.n_rows:,} rows, champion {found.sequence} ({short(found.release_id)}); "
-        f"drifted: {', '.join(out) or 'none'}; worse: {', '.join(worse) or found.performance_note or 'none'}"
+        f"drifted: {', '.join(out) or 'none'}; worse: {', '.join(worse) or found.performance_note or 'none'}{unknown}"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from math import isfinite
 from typing import Final
 
 import duckdb
@@ -17,7 +18,7 @@ from retraining.artifacts.outputs import PREDICTION
 from retraining.artifacts.stored import StoredModel
 from retraining.data import chunks, ingest, plan
 from retraining.data.joins import join
-from retraining.errors import MonitorFailed, NotEnoughData
+from retraining.errors import MonitorFailed, NotEnoughData, shown
 from retraining.predictions import batch
 from retraining.records import Champion, Change, Chunk, DayPerformance, PredictionSet, Window, digest_of, from_dict
 from retraining.spec import FrozenSpec
@@ -42,6 +43,19 @@ class Series:
     name: str
     values: tuple[float, ...]
     greater_is_better: bool
+
+
+@dataclass(frozen=True)
+class Realised:
+    """What the newest days were worth against those before.
+
+    `note` says what keeps a figure from being compared, "" when all are; `unknown` what ought to be known and is not.
+    """
+
+    changes: tuple[Change, ...]
+    note: str
+    n_new_labels: int
+    unknown: tuple[str, ...]
 
 
 def realised(workspace: Workspace, frozen: FrozenSpec, window: Window, as_of: datetime) -> list[DayPerformance]:
@@ -75,7 +89,7 @@ def fallen(series: Series, split: int, margin: float, confidence: float) -> Chan
 
     Returns
     -------
-    None when either side has fewer than `MIN_DAYS` days.
+    None when either side has fewer than `MIN_DAYS` days, or a bound is not a finite number: neither holds nor falls.
     """
     reference, current = np.array(series.values[:split]), np.array(series.values[split:])
     if len(reference) < MIN_DAYS or len(current) < MIN_DAYS:
@@ -86,6 +100,8 @@ def fallen(series: Series, split: int, margin: float, confidence: float) -> Chan
     error = float(np.sqrt(parts.sum()))
     degrees = parts.sum() ** 2 / (parts**2 / np.array([len(current) - 1, len(reference) - 1])).sum() if error else 1.0
     reach = float(stats.t.ppf(confidence, degrees)) * error
+    if not (isfinite(gain) and isfinite(reach)):
+        return None
     return Change(
         name=series.name,
         current=float(current.mean()),
@@ -99,18 +115,13 @@ def fallen(series: Series, split: int, margin: float, confidence: float) -> Chan
     )
 
 
-def compare(
-    workspace: Workspace, frozen: FrozenSpec, champion: Champion, as_of: datetime
-) -> tuple[tuple[Change, ...], str, int]:
+def compare(workspace: Workspace, frozen: FrozenSpec, champion: Champion, as_of: datetime) -> Realised:
     """Compare the newest days with those around the champion's promotion.
 
     The newest days are the champion's own; until it has `MIN_DAYS` of them, those of the service as a whole, so that
     a fall does not vanish from sight on the day of a promotion.
 
-    Returns
-    -------
-    The comparisons, a sentence where there is none, and how many labelled rows are newer than the champion: once they
-    are as many as `retrain.min_new_labels`, they are not counted further.
+    `n_new_labels` are labelled rows newer than the champion; from `retrain.min_new_labels` on they are not counted.
     """
     monitor, data = frozen.spec.monitor, frozen.spec.data
     end = plan.mature_end(data, as_of)
@@ -123,14 +134,26 @@ def compare(
     before = min(first, champion.cutoff + monitor.reference)
     old = [d for d in days if d.start < before]
     n_labels = _n_labels(days, champion)
-    changes = [c for name, margin in _watched(frozen) if (c := _fallen_days(name, old, new, margin, frozen))]
-    if changes:
-        return tuple(changes), "", n_labels
-    note = (
-        f"realised performance needs {MIN_DAYS} labelled days before and within the last {count} "
-        f"{data.partition}s; there are {len(old)} and {len(new)}"
-    )
-    return (), note, n_labels
+    found = [(name, _fallen_days(name, old, new, margin, frozen)) for name, margin in _watched(frozen)]
+    changes = tuple(change for _, change in found if change)
+    labelled = [sum(d.n_rows > 0 for d in side) for side in (old, new)]
+    unknown = _undefined(new)
+    if min(labelled) < MIN_DAYS:
+        note = (
+            f"realised performance needs {MIN_DAYS} labelled days before and within the last {count} "
+            f"{data.partition}s; there are {labelled[0]} and {labelled[1]}"
+        )
+        return Realised(changes, note, n_labels, tuple(unknown))
+    lost = [name for name, change in found if change is None]
+    unknown += [f"{name}: is defined on too few of {sum(labelled)} labelled days to be compared" for name in lost]
+    return Realised(changes, "not all of realised performance is known" if unknown else "", n_labels, tuple(unknown))
+
+
+def _undefined(days: list[DayPerformance]) -> list[str]:
+    """Say which figures ought to have a value on a day and have none, each with how often."""
+    said = [(text, d.start) for d in days for text in d.unknown]
+    found = {text: sorted(start for other, start in said if other == text) for text, _ in said}
+    return [f"{text} (on {len(when)} of {len(days)} days, last on {when[-1]:%Y-%m-%d})" for text, when in found.items()]
 
 
 def _days_that_matter(
@@ -175,7 +198,7 @@ def _fallen_days(
 
     def known(days: list[DayPerformance]) -> list[float]:
         values = [d.business if business else d.metric for d in days]
-        return [v for v in values if v is not None]
+        return [v for v in values if v is not None and isfinite(v)]
 
     greater = (
         monitor.business.greater_is_better
@@ -205,23 +228,39 @@ def measure_day(
     """Join one day's predictions with its labels and compute the metric and the business metric."""
     data = frozen.spec.data
     predictions = batch.read_predictions(workspace.store, record)
-    truth = chunks.read(workspace.store, labels)
+    truth = chunks.with_types(chunks.read(workspace.store, labels))
     rows = join(predictions, truth, data.keys, "inner")
     rows = rows.filter(rows.column(data.target).is_valid())
-    metric = find_metric(frozen.spec.training.metric, frozen.spec.training.task)
-    try:
-        number: float | None = value(metric, *_truth_and_prediction(rows, data.target, model))
-    except NotEnoughData:
-        number = None  # one class on a quiet day: the day says nothing about ranking
     business = frozen.spec.monitor.business
+    number = _metric(frozen, model, rows)
+    worth = _business(business, rows, frozen.model) if business and rows.num_rows else None
+    figures = [(frozen.spec.training.metric, number), (business.name if business else "", worth)]
+    unknown = tuple(f"{name} is {found}" for name, found in figures if found is not None and not isfinite(found))
     return DayPerformance(
         start=record.window.start,
         n_rows=rows.num_rows,
         n_unlabelled=record.n_rows - rows.num_rows,
-        metric=number,
-        business=_business(business, rows, frozen.model) if business and rows.num_rows else None,
+        metric=_finite(number),
+        business=_finite(worth),
         release_id=record.release_id,
+        unknown=unknown,
     )
+
+
+def _finite(number: float | None) -> float | None:
+    return number if number is not None and isfinite(number) else None
+
+
+def _metric(frozen: FrozenSpec, model: StoredModel, rows: pa.Table) -> float | None:
+    """Return the metric of a day's rows; None where one class, or none, says nothing about it."""
+    metric = find_metric(frozen.spec.training.metric, frozen.spec.training.task)
+    y, p = _truth_and_prediction(rows, frozen.spec.data.target, model)
+    if not (np.isfinite(y).all() and np.isfinite(p).all()):
+        return float("nan")
+    try:
+        return value(metric, y, p)
+    except NotEnoughData:
+        return None  # one class on a quiet day: the day says nothing about ranking
 
 
 def _truth_and_prediction(rows: pa.Table, target: str, model: StoredModel) -> tuple[Array, Array]:
@@ -230,6 +269,12 @@ def _truth_and_prediction(rows: pa.Table, target: str, model: StoredModel) -> tu
         y = np.array(raw, dtype=np.float64)
     else:
         index = {c: i for i, c in enumerate(model.card.classes)}
+        foreign = {v for v in raw if v not in index}
+        if foreign:
+            raise MonitorFailed(
+                f"{model.card.model}: labels hold classes that the champion was not trained on: {shown(foreign)}. "
+                "Mend the labels, or retrain."
+            )
         y = np.array([index[v] for v in raw], dtype=np.float64)
     if model.card.task == "multiclass":
         names = [f"{PREDICTION}_{c}" for c in model.card.classes]

@@ -51,8 +51,8 @@ class Policy:
 class Situation:
     """What the decision is made from.
 
-    `recent` is newest first: the measurement that is decided on, then those of the n - 1 partitions before it, as far
-    as they were measured.
+    `recent` is newest first: the measurement that is decided on, then those of the partitions before it, as far as
+    they were measured; one that was measured more than once stands in it more than once.
     """
 
     recent: Sequence[Measurement]
@@ -72,7 +72,8 @@ def decide(situation: Situation, policy: Policy) -> TriggerDecision:
     facts = _facts(now, drifted, policy)
     reason, watch = _reason(now, drifted, fallen, policy)
     if not reason:
-        return _made(now, "watch" if watch or now.health else "quiet", "", (*facts, *watch), _would_ask(policy))
+        seen = watch or now.health or now.unknown
+        return _made(now, "watch" if seen else "quiet", "", (*facts, *watch), _would_ask(policy))
     brakes, changes = _brakes(situation, reason, policy)
     if brakes:
         return _made(now, "held", reason, (*facts, *brakes), changes)
@@ -81,11 +82,22 @@ def decide(situation: Situation, policy: Policy) -> TriggerDecision:
 
 
 def drifted_columns(recent: Sequence[Measurement], policy: Policy) -> tuple[str, ...]:
-    """Return the columns that matter and were out on k of the newest n days, all judged against the same champion."""
+    """Return the columns that matter and were out on k of the newest n days, all judged against the same champion.
+
+    A day that was measured again is one day still, as it was measured last.
+    """
     release = recent[0].release_id
-    days = [m for m in recent[: policy.n] if m.release_id == release]
+    days = [m for m in newest_per_day(recent)[: policy.n] if m.release_id == release]
     counts = Counter(d.column for m in days for d in m.drift if d.drifted and d.importance >= policy.min_importance)
     return tuple(sorted(column for column, count in counts.items() if count >= policy.k))
+
+
+def newest_per_day(recent: Sequence[Measurement]) -> list[Measurement]:
+    """Return the newest measurement of each partition, newest partition first."""
+    found: dict[datetime, Measurement] = {}
+    for measured in sorted(recent, key=lambda m: (m.window.start, m.as_of), reverse=True):
+        found.setdefault(measured.window.start, measured)
+    return list(found.values())
 
 
 def false_alarm_rate(history: int, k: int, n: int, n_columns: int) -> float:
@@ -120,20 +132,25 @@ def _reason(
         return "", ()
     if policy.on_drift == "never":
         return "", ("drift is only watched: retrain.on_drift is never",)
-    if now.performance and policy.on_drift == "unless_performance_holds":
+    if _holds(now) and policy.on_drift == "unless_performance_holds":
         return "", ("drift, but performance holds: watching (retrain.on_drift: always would ask)",)
     return f"drift: {', '.join(drifted)}", ()
 
 
+def _holds(now: Measurement) -> bool:
+    """Tell whether every watched figure of performance is known; one that could not be computed vetoes nothing."""
+    return bool(now.performance) and not now.performance_note
+
+
 def _brakes(situation: Situation, reason: str, policy: Policy) -> tuple[tuple[str, ...], tuple[str, ...]]:
     now, last = situation.recent[0], situation.last_verdict_as_of
-    if situation.open_request:
-        return (), ()  # it was let through once; asking again only wakes whoever missed it
     held: list[str] = []
     changes: list[str] = []
     if policy.mode == "observe":
         held.append("mode is observe: nothing is asked for")
         changes.append("mode: suggest or auto")
+    elif situation.open_request:
+        return (), ()  # it was let through once; asking again only wakes whoever missed it
     if last is not None and now.as_of < last + policy.cooldown:
         until = last + policy.cooldown
         held.append(f"cooldown of {format_duration(policy.cooldown)} after the verdict as of {last:%Y-%m-%d %H:%M}")
@@ -159,7 +176,7 @@ def _facts(now: Measurement, drifted: tuple[str, ...], policy: Policy) -> tuple[
         facts.append(f"out today only: {', '.join(out)}; a reason on {policy.k} of {policy.n} days")
     else:
         facts.append(f"no drift in {len(now.drift)} columns")
-    return (*facts, *now.health)
+    return (*facts, *now.unknown, *now.health)
 
 
 def _performance_fact(change: Change) -> str:

@@ -19,7 +19,7 @@ def run(workspace: Workspace, frozen: FrozenSpec, as_of: datetime, report: Repor
     needs_time(frozen)
     champion = pin_champion(workspace, frozen.model)
     windows = ingest(workspace, frozen, champion, as_of)
-    validate(workspace, frozen, windows, as_of)
+    validate(workspace, frozen, champion, windows, as_of)
     report("validate", f"{len(windows)} partitions to score with champion {champion.sequence}")
     found = publish(workspace, predict(workspace, frozen, champion, windows, as_of))
     report("publish", f"{sum(p.n_rows for p in found):,} predictions in {len(found)} partitions")
@@ -36,8 +36,10 @@ def ingest(workspace: Workspace, frozen: FrozenSpec, champion: Champion, as_of: 
     return windows
 
 
-def validate(workspace: Workspace, frozen: FrozenSpec, windows: list[Window], as_of: datetime) -> int:
-    """Check the rows to be scored, also against what the champion was trained on; return how many there are."""
+def validate(
+    workspace: Workspace, frozen: FrozenSpec, champion: Champion, windows: list[Window], as_of: datetime
+) -> int:
+    """Check the rows to be scored, also against what the pinned champion was trained on; return how many there are."""
     from retraining.validation.validate import check_skew, validate_rows
 
     if not windows:
@@ -49,5 +51,5 @@ def validate(workspace: Workspace, frozen: FrozenSpec, windows: list[Window], as
         return 0
     snapshot = snapshots.freeze(reader, extent, span, as_of, labels=False)
     accepted = validate_rows(workspace.store, workspace.ledger, frozen, snapshot).snapshot
-    check_skew(workspace.store, workspace.ledger, frozen, accepted)
+    check_skew(workspace.store, workspace.ledger, frozen, champion, accepted)
     return accepted.n_rows

@@ -51,6 +51,7 @@ from retraining.records.judging import (
 from retraining.records.watching import (
     Alert,
     Change,
+    Closing,
     ColumnDrift,
     DayPerformance,
     Measurement,
@@ -72,6 +73,7 @@ __all__ = [
     "Change",
     "CheckResult",
     "Chunk",
+    "Closing",
     "Column",
     "ColumnDrift",
     "DayPerformance",

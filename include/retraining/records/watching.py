@@ -38,7 +38,10 @@ class ColumnDrift:
 
 @dataclass(frozen=True)
 class DayPerformance:
-    """Realised performance of one partition's published predictions; None where the metric is undefined."""
+    """Realised performance of one partition's published predictions; None where a figure is undefined.
+
+    `unknown` says which figures ought to have a value and have none: that is an alarm, not a quiet day.
+    """
 
     start: datetime
     n_rows: int
@@ -46,6 +49,7 @@ class DayPerformance:
     metric: float | None
     business: float | None
     release_id: str
+    unknown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class Measurement:
     """Everything one monitor run measured, before anything is decided.
 
     `n_new_labels` are labelled rows newer than the champion; from `retrain.min_new_labels` on, at least so many.
+    `unknown` names what could not be computed, and why: such a figure neither holds nor falls.
     """
 
     model: str
@@ -82,6 +87,7 @@ class Measurement:
     performance_note: str
     n_new_labels: int
     report_key: str | None
+    unknown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,10 +115,32 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Closing:
+    """A request that a person, or a mode in which nothing is asked for, ended without a retraining."""
+
+    request_id: str
+    model: str
+    by: str
+    account: str
+    reason: str
+    closed_at: datetime
+
+
+@dataclass(frozen=True)
 class Alert:
-    """Something a person should know: cause, affected model, what was done, what to do."""
+    """Something a person should know: cause, affected model, what was done, what to do.
+
+    Model, kind and incident are its identity: what is said again about one incident is an update of the same alert.
+    Without an incident of its own, it is about its as-of time: the run that failed, say.
+    """
 
     model: str
     kind: str
     as_of: datetime
     message: str
+    incident: str = ""
+
+    @property
+    def about(self) -> str:
+        """The incident, by its name or by its time."""
+        return self.incident or self.as_of.isoformat()

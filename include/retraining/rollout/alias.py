@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from retraining.errors import RequestError
 from retraining.records import Alert, Champion
 from retraining.workspace import Workspace
+
+PAUSE = timedelta(days=2)
+"""Housekeeping looks every day and may be down for one: what it says again after that is one alert that goes on."""
 
 
 def sync_alias(workspace: Workspace, model: str, as_of: datetime) -> Alert | None:
@@ -35,11 +38,17 @@ def _sync(workspace: Workspace, champion: Champion, as_of: datetime, mine: set[i
     if found != champion.version:
         ours = found in mine or (not was_set and found in _expected(workspace, champion))
         if not ours or not registry.version_exists(model, champion.version):
-            return Alert(model, "alias moved", as_of, _alias_problem(workspace, champion, found))
+            return _moved(workspace, champion, found, as_of)
         registry.set_alias(model, champion.version)
         mine.add(champion.version)
     ledger.add_alias(model, champion.sequence, champion.version)
     return None
+
+
+def _moved(workspace: Workspace, champion: Champion, found: int | None, as_of: datetime) -> Alert:
+    cause = f"{champion.sequence} against {found}"
+    incident = workspace.ledger.incident(champion.model, "alias moved", as_of, PAUSE, cause)
+    return Alert(champion.model, "alias moved", as_of, _alias_problem(workspace, champion, found), incident)
 
 
 def _alias_problem(workspace: Workspace, champion: Champion, found: int | None) -> str:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from retraining.errors import RequestError
 from retraining.scaffold.choices import Choice, Target, Timing
 from retraining.scaffold.timeline import Timeline
+from retraining.spec.schedules import DEFAULTS
 from retraining.train import MIN_FOLD_ROWS, MIN_ROWS
 from retraining.windows import Partition, floor, nominal, step
 
@@ -170,13 +171,6 @@ def hashed_folds(line: Timeline, target: Target, start: datetime, cutoff: dateti
     return next((n for n in FOLDS if _folds_hold(line, target, start, cutoff, _DAY * (days // (n + 2)), n)), None)
 
 
-_SCHEDULES: dict[Partition, tuple[str, str]] = {
-    "hour": ("10 * * * *", "40 * * * *"),
-    "day": ("0 5 * * *", "0 7 * * *"),
-    "week": ("0 5 * * 1", "0 7 * * 1"),
-    "month": ("0 5 1 * *", "0 7 1 * *"),
-}
-"""When a partition that just ended is scored, and then watched."""
 _DELAY: dict[Partition, timedelta] = {"hour": _HOUR, "day": _DAY, "week": 7 * _DAY, "month": 31 * _DAY}
 
 
@@ -213,8 +207,8 @@ def make_timing(plan: Plan, line: Timeline) -> Timing:
             rhythm.block, f"Rows of one block count as one observation; {n_blocks} blocks hold rows, 20 decide."
         ),
         retrain=Choice(rhythm.schedule, often if rhythm.schedule else never),
-        score=_SCHEDULES[partition][0],
-        monitor=_SCHEDULES[partition][1],
+        score=DEFAULTS[partition].score,
+        monitor=DEFAULTS[partition].monitor,
         catch_up=7 * unit,
         current=14 * unit,
         reference=28 * unit,

@@ -17,6 +17,6 @@ Duration = Annotated[
 
 
 class Group(BaseModel):
-    """A group of keys; an unknown key is an error."""
+    """A group of keys; an unknown key is an error, and so is a number that nothing can be compared with."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from retraining.spec.base import Duration, Group
 from retraining.spec.data import HASHED_BLOCK, HASHED_HOLDOUT, HASHED_TRAINING, Data
 from retraining.spec.gate import Gate
+from retraining.spec.schedules import DEFAULTS, follow_partition
 from retraining.spec.training import Training
 from retraining.windows import format_duration, nominal
 
@@ -67,7 +68,11 @@ class Features(Group):
 class Score(Group):
     """What the champion predicts each day."""
 
-    schedule: str | None = Field("0 5 * * *", description="Cron, UTC.")
+    schedule: str | None = Field(
+        DEFAULTS["day"].score,
+        description=f"Cron, UTC; null for never. Default: once per partition, `{DEFAULTS['hour'].score}`, this one, "
+        f"`{DEFAULTS['week'].score}` or `{DEFAULTS['month'].score}` for hours, days, weeks or months.",
+    )
     catch_up: Duration = Field(timedelta(days=7), description="How far back missed partitions are still scored.")
     max_skew: float = Field(
         0.5,
@@ -106,7 +111,12 @@ class Drift(Group):
 class Monitor(Group):
     """What is watched every day."""
 
-    schedule: str | None = Field("0 7 * * *", description="Cron, UTC; two hours after scoring by default.")
+    schedule: str | None = Field(
+        DEFAULTS["day"].monitor,
+        description=f"Cron, UTC, after scoring; null for never. Default: once per partition, "
+        f"`{DEFAULTS['hour'].monitor}`, this one, `{DEFAULTS['week'].monitor}` or `{DEFAULTS['month'].monitor}` for "
+        "hours, days, weeks or months.",
+    )
     columns: tuple[str, ...] = Field((), description="Columns watched for drift; default: every feature.")
     drift: Drift = Field(default_factory=lambda: Drift(), description="When a column counts as drifted.")
     window: Duration = Field(timedelta(days=14), description="Recent days whose performance is compared.")
@@ -119,7 +129,10 @@ class Monitor(Group):
 class Retrain(Group):
     """When it is retrained, and who may ask."""
 
-    schedule: str | None = Field("0 4 * * 1", description="Cron, UTC; null for never.")
+    schedule: str | None = Field(
+        DEFAULTS["day"].retrain,
+        description=f"Cron, UTC; null for never. Default: weekly, for months `{DEFAULTS['month'].retrain}`.",
+    )
     on_performance: bool = Field(True, description="A real fall in realised performance asks for a retraining.")
     on_drift: Literal["unless_performance_holds", "always", "never"] = Field(
         "unless_performance_holds", description="Whether drift asks for a retraining."
@@ -161,10 +174,11 @@ class Spec(Group):
     @model_validator(mode="before")
     @classmethod
     def _without_time(cls, values: Any) -> Any:
-        """Fill in what follows from rows that have no time, and refuse what has no meaning for them."""
+        """Fill in schedules that fit the partition; for rows without a time what follows from that, and refuse what
+        has no meaning for them."""
         data = values.get("data") if isinstance(values, dict) else None
         if not isinstance(data, dict) or data.get("time_column") is not None:
-            return values
+            return follow_partition(values) if isinstance(values, dict) else values
         fixed: dict[str, dict[str, Any]] = {
             "data": {"label_delay": timedelta()},
             "training": {"window": HASHED_TRAINING},

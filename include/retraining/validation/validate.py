@@ -14,12 +14,13 @@ from retraining.artifacts import stored
 from retraining.data import chunks, ingest
 from retraining.errors import SHOWN_ITEMS, ValidationFailed, shown
 from retraining.ledger import Ledger
-from retraining.records import Alert, CheckResult, Snapshot, Validation, digest_of, short, to_dict
+from retraining.records import Alert, Champion, CheckResult, Snapshot, Validation, digest_of, short, to_dict
 from retraining.spec import FrozenSpec
 from retraining.store import Store
 from retraining.validation import partitions, quarantine, schema, skew, windows
 from retraining.validation.profiles import combine
 from retraining.validation.report import render
+from retraining.windows import nominal
 
 STAGE: Final = "validation"
 """The stage under which the ledger knows a model's validations and where their pages are."""
@@ -62,17 +63,16 @@ def validate_rows(store: Store, ledger: Ledger, frozen: FrozenSpec, snapshot: Sn
     return _validate(store, ledger, frozen, snapshot, whole=False)
 
 
-def check_skew(store: Store, ledger: Ledger, frozen: FrozenSpec, snapshot: Snapshot) -> None:
-    """Compare rows about to be scored with what the champion was trained on; a smaller difference leaves an alert.
+def check_skew(store: Store, ledger: Ledger, frozen: FrozenSpec, champion: Champion, snapshot: Snapshot) -> None:
+    """Compare rows about to be scored with what the champion that scores them was trained on.
+
+    A smaller difference leaves an alert: over scored days in a row it is one alert that goes on.
 
     Raises
     ------
     ValidationFailed
         When a column does not fit the champion, or more than `score.max_skew` of its rows lie outside its training.
     """
-    champion = ledger.champion(frozen.model)
-    if champion is None:
-        return  # scoring itself refuses
     model = stored.load(store, champion.release_id)
     said = []
     for part in snapshot.features:  # a day that is wrong must not hide among those that are right
@@ -89,7 +89,9 @@ def check_skew(store: Store, ledger: Ledger, frozen: FrozenSpec, snapshot: Snaps
         said.append(where)
     if said:
         text = f"{'; '.join(said[:SHOWN_ITEMS])}. They were scored. Look at the source."
-        ledger.add_alert(Alert(frozen.model, "skew", snapshot.as_of, text))
+        pause = 2 * nominal(frozen.spec.data.partition)  # the next partition's run may come at any hour of it
+        incident = ledger.incident(frozen.model, "skew", snapshot.as_of, pause)
+        ledger.add_alert(Alert(frozen.model, "skew", snapshot.as_of, text, incident))
 
 
 def _validate(store: Store, ledger: Ledger, frozen: FrozenSpec, snapshot: Snapshot, *, whole: bool) -> Accepted:

@@ -108,8 +108,8 @@ def _request_task(model: str) -> Any:
         from retraining.pipeline import monitor
 
         with boundary.stage() as work:
-            if not monitor.must_wake(work, model):
-                raise AirflowSkipException("no request is open")
+            if not monitor.must_wake(work, work.spec(model)):
+                raise AirflowSkipException("no request is open that a retraining may serve")
         return request_asset(model)
 
     return request

@@ -28,8 +28,10 @@ before this one. `python -m retraining history MODEL` lists the entries."""
 _HOUSEKEEPING = """## Housekeeping
 
 Daily. Completes what a killed deploy left in MLflow, reports an alias that was moved by hand, and raises an alert for a
-live champion that is stale or whose YAML no longer loads. `free_space` frees what nothing needs any more: never what
-the champion, the one before it, an open verdict, an open request or `retention.keep` needs.
+live champion that is stale or whose YAML is gone. A model for which that fails (its YAML no longer loads, MLflow
+refuses it) gets an alert of its own and stops no other; the task fails when all are done. `free_space` frees what
+nothing needs any more: never what the champion, the one before it, an open verdict, an open request or
+`retention.keep` needs.
 `python -m retraining housekeeping --dry-run` says what it would free."""
 
 
@@ -169,14 +171,14 @@ def verify(moved: Ids) -> str:
 
 @task
 def reconcile() -> list[str]:
-    """Compare MLflow's alias with the ledger, model by model."""
-    from retraining.care.reconcile import reconcile as compare
+    """Compare MLflow's alias with the ledger, model by model; one that cannot be compared fails the task at its end."""
+    from retraining.care.reconcile import reconcile_all
 
-    when = boundary.as_of(get_current_context())
     with boundary.stage() as work:
-        found = [compare(work, model, when) for model in work.ledger.models()]
-    print("\n".join(found))
-    return found
+        found = reconcile_all(work, boundary.as_of(get_current_context()))
+        print("\n".join(found.said))
+        found.require_whole()
+    return list(found.said)
 
 
 @task
@@ -185,9 +187,10 @@ def find_stale() -> list[str]:
     from retraining.care.reconcile import find_stale as find
 
     with boundary.stage() as work:
-        found = [alert.message for alert in find(work, boundary.as_of(get_current_context()))]
-    print("\n".join(found) or "nothing is stale")
-    return found
+        found = find(work, boundary.as_of(get_current_context()))
+        print("\n".join(found.said) or "nothing is stale")
+        found.require_whole()
+    return list(found.said)
 
 
 @task

@@ -38,7 +38,7 @@ def build(frozen: FrozenSpec) -> DAG | None:
     def graph() -> None:
         pinned = pin_champion(model)
         windows = ingest(model, pinned)
-        checked = validate(model, windows)
+        checked = validate(model, pinned, windows)
         predicted = predict(model, pinned, windows)
         checked >> predicted
         publish.override(outlets=[Asset(predictions_asset(model))])(model, predicted)
@@ -71,13 +71,15 @@ def ingest(model: str, pinned: Ids) -> list[Ids]:
 
 
 @task
-def validate(model: str, windows: list[Ids]) -> int:
-    """Check the rows before they are scored."""
+def validate(model: str, pinned: Ids, windows: list[Ids]) -> int:
+    """Check the rows before they are scored, also against what the pinned champion was trained on."""
     from retraining.pipeline import score
+    from retraining.pipeline.crossing import recall_champion
 
     when = boundary.as_of(get_current_context())
     with boundary.stage() as work:
-        return score.validate(work, work.spec(model), [from_dict(Window, w) for w in windows], when)
+        champion = recall_champion(work, pinned)
+        return score.validate(work, work.spec(model), champion, [from_dict(Window, w) for w in windows], when)
 
 
 @task

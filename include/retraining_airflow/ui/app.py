@@ -50,7 +50,7 @@ def make_app() -> FastAPI:
         """List the models whose retraining the user may see."""
         work = Workspace(settings())
         seen = {m: path for m, path in find_models(work.settings.models).items() if _may_see(auth, user, m)}
-        known = Known.of_all(work.ledger)
+        known = Known.of_all(work.ledger, datetime.now(UTC))
         return _render("models.html", rows=[_row(work, name, path, known) for name, path in seen.items()])
 
     @app.get("/models/{model}", response_class=HTMLResponse)
@@ -64,7 +64,7 @@ def make_app() -> FastAPI:
             raise HTTPException(404, f"There is no model {model}.")
         return _render(
             "model.html",
-            row=_row(work, model, path, Known.of(work.ledger, model)),
+            row=_row(work, model, path, Known.of(work.ledger, model, datetime.now(UTC))),
             events=events_of(work.ledger, model, _NEWEST_EVENTS)[::-1],
             verdicts=work.ledger.newest_verdicts_of(model, _NEWEST_VERDICTS),
             champions=work.ledger.champions(model)[::-1],

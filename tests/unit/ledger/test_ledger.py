@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,19 @@ from sqlalchemy import create_engine, inspect
 from retraining.errors import RequestError, Unavailable
 from retraining.ledger import Ledger, database, tables
 from retraining.ledger.tables import metadata
-from retraining.records import Alert, Chunk, Deployment, Item, Override, PredictionSet, Release, Served, Window, to_dict
+from retraining.records import (
+    Alert,
+    Chunk,
+    Closing,
+    Deployment,
+    Item,
+    Override,
+    PredictionSet,
+    Release,
+    Served,
+    Window,
+    to_dict,
+)
 from samples.records import champion, decision, evaluation, measurement, request, verdict
 from samples.tiny import day
 
@@ -176,6 +189,44 @@ def test_the_first_record_stays(ledger: Ledger) -> None:
     assert ledger.alerts("tiny") == [alert]
 
 
+def test_an_incident_is_one_alert_with_updates(ledger: Ledger) -> None:
+    first = Alert("tiny", "stale", day(1), "14 days old", "since day 0")
+    later = Alert("tiny", "stale", day(2), "15 days old", "since day 0")
+    assert [ledger.add_alert(alert) for alert in (first, later, first, later)] == [True, False, False, False]
+    assert ledger.incidents("tiny") == [(first, later)] and ledger.alerts("tiny") == [later]
+    failed = Alert("tiny", "monitor failed", day(2), "no rows")
+    assert ledger.add_alert(failed) and not ledger.add_alert(
+        dataclasses.replace(failed, message="task measure: no rows")
+    )
+    assert len(ledger.alerts("tiny")) == 2
+    pause = timedelta(days=2)
+    assert ledger.incident("tiny", "stale", day(4), pause, "since") == "since day 0", "it goes on"
+    assert ledger.incident("tiny", "stale", day(4.1), pause, "since") == f"since {day(4.1).isoformat()}", "a new one"
+    assert ledger.incident("tiny", "stale", day(0.5), pause) == day(0.5).isoformat(), "the past begins its own"
+
+
+def test_a_closed_request_stays_closed_by_whom_closed_it_first(ledger: Ledger) -> None:
+    ledger.add_request(request())
+    closing = Closing("r1", "tiny", "Ann", "ann", "the feed was broken", day(51))
+    assert ledger.add_closing(closing) == closing
+    assert ledger.add_closing(dataclasses.replace(closing, by="Bob")) == closing
+    assert (ledger.open_requests("tiny"), ledger.closings("tiny")) == ([], {"r1": closing})
+
+
+def test_a_decision_and_its_request_are_recorded_together_or_not_at_all(ledger: Ledger) -> None:
+    assert ledger.add_decision(decision(), request()) == decision()
+    ledger.add_verdict(verdict("v1"), ["r1"])
+    assert ledger.add_decision(decision(outcome="quiet"), request("r2")) == decision()
+    assert ledger.requests("tiny") == [(request(), "v1")]
+
+
+def test_dry_runs_judge_nothing_and_the_newest_as_of_counts(ledger: Ledger) -> None:
+    assert ledger.last_verdict_time("tiny") is None
+    for identity, number, dry in (("v1", 40, False), ("v2", 30, False), ("v3", 50, True)):
+        ledger.add_verdict(verdict(identity, evaluation=evaluation(as_of=day(number)), dry_run=dry), [])
+    assert (ledger.last_verdict_time("tiny"), ledger.last_verdict_time("tiny", day(39))) == (day(40), day(30))
+
+
 def test_finished_work_is_found_by_its_key(ledger: Ledger) -> None:
     ledger.finish("tiny", "train", "key", DONE)
     ledger.finish("tiny", "train", "key", dataclasses.replace(DONE, detail="second"))
@@ -211,8 +262,8 @@ def test_a_verdict_is_found_by_the_start_of_its_id(ledger: Ledger) -> None:
 def test_measurements_are_newest_first(ledger: Ledger) -> None:
     for number in (48, 50, 49):
         ledger.add_measurement(measurement(number))
-    assert [m.as_of for m in ledger.measurements("tiny", day(50), 5)] == [day(49), day(48)]
-    assert [m.as_of for m in ledger.measurements("tiny", day(51), 2)] == [day(50), day(49)]
+    assert [m.as_of for m in ledger.measurements("tiny", day(40), day(50))] == [day(49), day(48)]
+    assert [m.as_of for m in ledger.measurements("tiny", day(49), day(51))] == [day(50), day(49)]
 
 
 def test_a_ledger_that_cannot_be_opened_says_so(tmp_path: Path) -> None:

@@ -33,11 +33,9 @@ def _each(read: Callable[[str], Any]) -> dict[str, Any]:
 def test_of_all_models_at_once(ledger: Ledger) -> None:
     assert ledger.newest_verdicts() == _each(lambda m: ledger.verdicts(m)[-1])
     assert ledger.newest_decisions() == _each(lambda m: ledger.decisions(m)[-1])
-    assert ledger.newest_measurements() == _each(lambda m: ledger.measurements(m, day(99), 1)[0])
+    assert ledger.newest_measurements() == _each(lambda m: ledger.measurements(m, day(0), day(99))[0])
     assert ledger.champions_now() == _each(ledger.champion)
     assert ledger.open_requests_by_model() == _each(ledger.open_requests)
-    assert ledger.alerts_by_model(day(0)) == _each(ledger.alerts)
-    assert ledger.alerts_by_model(day(50)) == _each(lambda m: ledger.alerts(m)[1:])
     assert ledger.alert_counts() == _each(lambda m: len(ledger.alerts(m)))
 
 
@@ -56,7 +54,7 @@ def test_of_one_model(ledger: Ledger) -> None:
     assert ledger.newest_verdicts_of(NAME, 2) == ledger.verdicts(NAME)[:-3:-1]
     assert ledger.newest_decision(NAME) == ledger.decisions(NAME)[-1]
     assert ledger.newest_decisions_of(NAME, 2) == ledger.decisions(NAME)[:-3:-1]
-    assert ledger.newest_alerts_of(NAME, 1) == ledger.alerts(NAME)[-1:]
+    assert ledger.newest_incidents_of(NAME, 1) == ledger.incidents(NAME)[-1:]
     nothing = (ledger.newest_verdict("none"), ledger.newest_decision("none"), ledger.last_verdict_time("none", day(60)))
     assert nothing == (None, None, None)
 
@@ -89,16 +87,15 @@ ASKED: dict[str, Callable[[Ledger], object]] = {
     "newest_decisions": lambda ledger: ledger.newest_decisions(),
     "newest_measurements": lambda ledger: ledger.newest_measurements(),
     "champions_now": lambda ledger: ledger.champions_now(),
-    "alerts_by_model": lambda ledger: ledger.alerts_by_model(day(50)),
     "known_models": lambda ledger: ledger.known_models(),
     "newest_verdict": lambda ledger: ledger.newest_verdict(NAME),
     "last_verdict_time": lambda ledger: ledger.last_verdict_time(NAME, day(50)),
     "newest_decision": lambda ledger: ledger.newest_decision(NAME),
-    "newest_alerts": lambda ledger: ledger.newest_alerts_of(NAME, 5),
+    "newest_incidents": lambda ledger: ledger.newest_incidents_of(NAME, 5),
     "newest_results": lambda ledger: ledger.newest_results(NAME, "validation", 20),
     "verdict": lambda ledger: ledger.verdict("ab"),
     "decision": lambda ledger: ledger.decision_by_id("ab"),
-    "measurements": lambda ledger: ledger.measurements(NAME, day(50), 3),
+    "measurements": lambda ledger: ledger.measurements(NAME, day(45), day(50)),
     "looks_at": lambda ledger: ledger.looks_at(NAME, Window(day(32), day(39))),
     "freed": lambda ledger: ledger.freed(["a", "b"]),
     "quarantined": lambda ledger: ledger.quarantined(NAME),

@@ -53,6 +53,13 @@ def test_too_few_days_are_no_comparison() -> None:
     assert fallen(series(), 0, 0.02, 0.95) is None
 
 
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -float("inf"), 1e308])
+def test_what_is_no_number_neither_holds_nor_falls(wrong: float) -> None:
+    with np.errstate(all="ignore"):
+        assert fallen(series(*[0.7] * 5, *[0.7] * 4, wrong), 5, 0.02, 0.95) is None
+        assert fallen(series(wrong, *[0.7] * 4, *[0.7] * 5, greater=False), 5, 0.02, 0.95) is None
+
+
 def test_days_without_any_spread() -> None:
     fell = fallen(series(*[0.7] * 5, *[0.6] * 5), 5, 0.02, 0.95)
     held = fallen(series(*[0.7] * 10), 5, 0.02, 0.95)

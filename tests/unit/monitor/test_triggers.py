@@ -26,12 +26,20 @@ POLICY = Policy(
 )
 OUT: dict[str, Any] = {"drift": (drift(), drift("x2", drifted=False))}
 NO_LABELS: dict[str, Any] = {"performance": (), "performance_note": "there are no labels", "n_new_labels": 0}
+PARTLY: dict[str, Any] = {"unknown": ("minutes is inf",), "performance_note": "not all of it is known"}
 FELL: dict[str, Any] = {"performance": (change(worse=True),)}
 
 
 def days(*changes: dict[str, Any]) -> tuple[Measurement, ...]:
     """Return measurements, newest first."""
     return tuple(measurement(50 - back, **one) for back, one in enumerate(changes))
+
+
+def again(*changes: dict[str, Any]) -> tuple[Measurement, ...]:
+    """Return measurements of one day, an hour apart, newest first."""
+    return tuple(
+        replace(measurement(50, **one), as_of=day(50) + timedelta(hours=9 - back)) for back, one in enumerate(changes)
+    )
 
 
 @pytest.mark.parametrize(
@@ -64,6 +72,13 @@ def days(*changes: dict[str, Any]) -> tuple[Measurement, ...]:
         (days({**OUT, **NO_LABELS}, OUT), {"mode": "observe"}, {}, "held", "mode is observe"),
         (days({**OUT, **NO_LABELS}, OUT), {"min_new_labels": 10**9}, {}, "ask", "drift on"),
         (days({**OUT, **NO_LABELS}, {**OUT, "release_id": "the champion before"}), {}, {}, "quiet", "out today only"),
+        (again({**OUT, **NO_LABELS}, OUT, OUT), {}, {}, "quiet", "out today only: x1"),
+        # a mode in which nothing is asked for ends what was asked before it
+        (days(FELL), {"mode": "observe"}, {"open_request": True}, "held", "mode is observe"),
+        # what cannot be computed neither holds nor falls
+        (days({"unknown": ("x1: its distance is nan",)}), {}, {}, "watch", "x1: its distance is nan"),
+        (days({**OUT, **PARTLY}, OUT), {}, {}, "ask", "roc_auc 0.7 in the last 14 days"),
+        (days(PARTLY), {}, {}, "watch", "minutes is inf"),
     ],
 )
 def test_decisions(
