@@ -20,8 +20,8 @@ import yaml
 from sqlalchemy import Connection
 
 from retraining.care import items
-from retraining.care.needs import source_id
 from retraining.data import chunks, snapshots
+from retraining.data.ingest import source_id
 from retraining.evaluation.finalist import document_key
 from retraining.gate.decision import make_verdict, verdict_id
 from retraining.gate.policy import Policy
@@ -136,7 +136,7 @@ class _Life:
     def __init__(self, workspace: Workspace, ledger: Ledger, model: str, every: int) -> None:
         self.work, self.ledger, self.model, self.every = workspace, ledger, model, every
         self.frozen: FrozenSpec = load(workspace.settings.models / f"{model}.yaml")
-        self.source = source_id(workspace, self.frozen)
+        self.source = source_id(self.frozen)
         self.columns = tuple(Column(f"x{i}", "double") for i in range(_N_COLUMNS))
         self.champion: Champion | None = None
         self.root = workspace.settings.home / "store"

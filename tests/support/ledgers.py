@@ -29,6 +29,7 @@ from retraining.records import (
     Alert,
     CandidateScore,
     Chunk,
+    Closing,
     DayPerformance,
     Deployment,
     Item,
@@ -140,6 +141,8 @@ def _asked(ledger: Ledger) -> None:
     for identity, number in (("r1", 48), ("r2", 50), ("r3", 50)):
         ledger.add_request(request(identity, number))
     ledger.add_request(dataclasses.replace(request("r4", 51), model=OTHER))
+    # of a request that was served: so that ledgers from before there were closings say the same of what is open
+    ledger.add_closing(Closing("r1", NAME, "Ann", "ann", "the fair is over", day(52)))
     ledger.add_verdict(verdict(digest_of("serves"), decision="nothing_new"), ["r1"])
 
 

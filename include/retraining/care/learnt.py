@@ -21,10 +21,11 @@ _SAMPLES = ("smoke.parquet", "reference.parquet")
 class Learnt:
     """A stored model that learnt from erased rows; `n_rows` of them are in its smoke or reference rows."""
 
-    model: str
     release_id: str
     users: tuple[str, ...]
     n_rows: int
+    model: str = ""
+    """Empty in records from before an erasure was done for several models."""
 
 
 def find(workspace: Workspace, known: Everything, held: Holdings, whose: Whose) -> Iterator[Learnt]:
@@ -41,7 +42,7 @@ def find(workspace: Workspace, known: Everything, held: Holdings, whose: Whose) 
         card = stored.card_of(files)
         n_rows = _sampled(files, _own_rows(known, held, card.model), whose)
         if n_rows or (card.model in held.keys and card.snapshot_id in affected):
-            yield Learnt(card.model, identity, tuple(users.get(items.release_key(identity), ())), n_rows)
+            yield Learnt(identity, tuple(users.get(items.release_key(identity), ())), n_rows, card.model)
 
 
 def _own_rows(known: Everything, held: Holdings, model: str) -> list[pa.Table]:

@@ -38,9 +38,10 @@ class Alerts(Connected):
     def newest_incidents_of(self, model: str, count: int) -> list[tuple[Alert, ...]]:
         """Return what was said about the `count` incidents of a model that were told of last, oldest first."""
         c = t.alerts.c
-        last = select(c.incident_id, func.max(c.row).label("last")).where(c.model == model).group_by(c.incident_id)
-        newest = last.order_by(func.max(c.row).desc()).limit(count).subquery()
-        return _by_incident(self._alerts(c.incident_id.in_(select(newest.c.incident_id))))
+        newest = select(c.incident_id).where(c.model == model).group_by(c.incident_id)
+        ids = [row.incident_id for row in self._all(newest.order_by(func.max(c.row).desc()).limit(count))]
+        rows = sorted(self._among(select(c.row, c.body), c.incident_id, ids), key=lambda row: row.row)
+        return _by_incident([from_dict(Alert, row.body) for row in rows])
 
     def alert_counts(self) -> dict[str, int]:
         """Return how many incidents each model has been alerted of."""

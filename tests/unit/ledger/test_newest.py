@@ -102,13 +102,17 @@ ASKED: dict[str, Callable[[Ledger], object]] = {
 }
 
 
+TWO_STEPS = {"verdict": 2, "newest_incidents": 2}
+"""Of an abbreviated id equality is asked for first; of incidents the newest are found, then what was said of them."""
+
+
 @pytest.mark.parametrize("name", ASKED)
 def test_each_is_one_query_that_an_index_answers(ledger: Ledger, name: str) -> None:
     said: list[tuple[str, Any]] = []
     event.listen(ledger._engine, "before_cursor_execute", lambda _c, _u, sql, values, *_: said.append((sql, values)))
     ASKED[name](ledger)
     queries = [(sql, values) for sql, values in said if sql.startswith(("SELECT", "WITH"))]
-    assert len(queries) == (2 if name == "verdict" else 1), "of an abbreviated id, equality is asked for first"
+    assert len(queries) == TWO_STEPS.get(name, 1)
     with ledger._reading() as connection:
         for sql, values in queries:
             plan = [row.detail for row in connection.exec_driver_sql(f"explain query plan {sql}", values)]
