@@ -10,24 +10,30 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import create_engine, insert, select, text
 
-from benchmarks.figures import Figure, Report
-from benchmarks.processes import Ended, environment, run
+from benchmarks.figures import Figure, Report, times
+from benchmarks.processes import Ended, environment, run, run_json
 from retraining.ledger import Ledger
 from retraining.ledger.tables import metadata
 from retraining.settings import Settings, settings
+from retraining.spec import find_models
 from samples import postgres
 from samples.fleet import fleet, names
 from samples.queries import Asked, asked
 from samples.tiny import day, environ
 
 _MODELS, _DAYS = 200, 365
-_KEEP = "360d"
-"""Shorter than the year, so that housekeeping has five days to free."""
+_KEEP = "300d"
+"""Shorter than the year, so that housekeeping has weeks to free: more than on any usual day."""
+_EARLY = 30
+"""The day that the last one's monitoring is compared with."""
+_REPEATS = 20
 _NOW = day(_DAYS + 1)
 _ROWS_AT_ONCE = 5_000
 _MB = 1_000_000
@@ -44,9 +50,7 @@ def measure(folder: Path, report: Report) -> Iterator[Figure]:
             url = postgres.create_database(server, "fleet")
             _copy(workspace.settings.ledger, url)
             report("copied to PostgreSQL")
-            yield from _questions(
-                "PostgreSQL", settings({**environ(workspace.settings), "RETRAINING_LEDGER": url}), report
-            )
+            yield from _questions("PostgreSQL", replace(workspace.settings, ledger=url), report)
     except postgres.NotInstalled as error:
         yield Figure("PostgreSQL", "not measured", str(error))
 
@@ -61,11 +65,21 @@ def _questions(where: str, place: Settings, report: Report) -> Iterator[Figure]:
         ended = run(["-m", "benchmarks.fleet", what], variables)
         yield _figure(f"{where}: {what}", ended, target)
         report(f"{where}: {what} took {ended.duration_s:.1f} s")
+    yield from _monitoring(where, variables)
+
+
+def _monitoring(where: str, variables: dict[str, str]) -> Iterator[Figure]:
+    """Compare what a monitor run takes of the ledger early and late in a model's life."""
+    early, late = (run_json(["-m", "benchmarks.fleet", f"monitor {n}"], variables) for n in (_EARLY, _DAYS))
+    for number, found in ((_EARLY, early), (_DAYS, late)):
+        ratio = times(found["database"], early["database"], f"day {_EARLY}")
+        shown = f"{1000 * found['database'] / _REPEATS:.1f} ms"
+        yield Figure(f"{where}: monitor on day {number}, ledger", shown, ratio, "as on day 30")
 
 
 def _figure(what: str, ended: Ended, target: str) -> Figure:
     found: dict[str, Any] = json.loads(ended.output.strip().splitlines()[-1])
-    counted = f"{found['queries']:,} queries, {ended.peak_bytes / _MB:,.0f} MB"
+    counted = f"{found['queries']:,} queries, {found['cpu']:.2f} s of CPU, {ended.peak_bytes / _MB:,.0f} MB"
     return Figure(f"{what}, work alone", f"{found['seconds']:.2f} s", counted, target)
 
 
@@ -126,7 +140,7 @@ def _page() -> Callable[[], object]:
 
     def call() -> None:
         answer = browser.get("/models")
-        if answer.status_code != 200 or answer.text.count("<tr>") <= _MODELS:
+        if answer.status_code != 200 or answer.text.count("<tr>") <= len(find_models(settings().models)):
             raise RuntimeError(answer.text[:2000])
 
     call()  # a web server has answered before
@@ -145,16 +159,41 @@ def _housekeeping() -> Callable[[], object]:
     return call
 
 
+def _monitored(number: int) -> Callable[[], object]:
+    """Return what the newest monitor run of a day asks of the ledger; Evidently's report needs none of it."""
+    from retraining.monitor import performance
+    from retraining.pipeline import monitor
+    from retraining.workspace import Workspace
+
+    work, as_of = Workspace(settings()), day(number)
+    frozen, measured = work.spec(_MODEL), work.ledger.measurement(_MODEL, as_of)
+    champion = [c for c in work.ledger.champions(_MODEL) if c.as_of <= as_of][-1]
+    if measured is None:
+        raise RuntimeError(f"day {number} was not measured")
+
+    def call() -> None:
+        for minute in range(_REPEATS):
+            performance.compare(work, frozen, champion, as_of)
+            monitor.decide(work, frozen, replace(measured, as_of=as_of + timedelta(minutes=1 + minute)))
+
+    return call
+
+
+def _prepared(what: str) -> Callable[[], object]:
+    if what.startswith("monitor "):
+        return _monitored(int(what.split()[1]))
+    return {"page": _page, "housekeeping": _housekeeping}[what]() if what not in _COMMANDS else _command(what)
+
+
 def _ask(what: str) -> dict[str, Any]:
     """Ask once in this process; return the seconds of the work alone and how much was asked of the ledger."""
-    prepare = {"page": _page, "housekeeping": _housekeeping}
-    call = prepare[what]() if what in prepare else _command(what)
+    call = _prepared(what)
     seen: Asked
     with asked() as seen:
-        begun = time.perf_counter()
+        begun, busy = time.perf_counter(), time.process_time()
         call()
-        seconds = time.perf_counter() - begun
-    return {"seconds": seconds, "queries": len(seen), "database": seen.seconds}
+        seconds, cpu = time.perf_counter() - begun, time.process_time() - busy
+    return {"seconds": seconds, "cpu": cpu, "queries": len(seen), "database": seen.seconds}
 
 
 if __name__ == "__main__":
