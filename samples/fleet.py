@@ -20,8 +20,8 @@ import yaml
 from sqlalchemy import Connection
 
 from retraining.care import items
-from retraining.care.needs import source_id
 from retraining.data import chunks, snapshots
+from retraining.data.ingest import source_id
 from retraining.evaluation.finalist import document_key
 from retraining.gate.decision import make_verdict, verdict_id
 from retraining.gate.policy import Policy
