@@ -21,7 +21,7 @@ from samples.tiny import N_DAYS, NAME, day, retrain, rows, rows_of, settings_in,
 FIRST, SECOND = day(40), day(48)
 """As-of times of the first champion (cut-off: day 39) and of a second retraining (holdout: days 40 to 46)."""
 
-_PREFLIGHTS = ("retraining.rollout.champion.preflight", "retraining.rollout.release.preflight")
+_PREFLIGHTS = ("retraining.rollout.champion.preflight", "retraining.rollout.proven.preflight")
 
 States = Callable[[str, Path], Workspace]
 

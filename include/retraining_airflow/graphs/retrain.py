@@ -135,6 +135,9 @@ def train(admission: Ids, snapshots: Ids, index: int) -> Ids:
 
     with boundary.stage() as work:
         admitted, ingested = from_dict(Admission, admission), retrain.ingested_from(work, snapshots)
+        known = retrain.nothing_new(admitted, ingested)
+        if known is not None:
+            raise AirflowSkipException(known)
         tried = retrain.try_candidate(work, admitted, ingested, index)
     if tried is None:
         raise AirflowSkipException(f"the spec of this run has no candidate {index}")
@@ -152,20 +155,28 @@ def choose(admission: Ids, snapshots: Ids, tried: list[Ids]) -> Ids:
     if admitted.skip:
         raise AirflowSkipException(admitted.skip)
     with boundary.stage() as work:
+        ingested = retrain.ingested_from(work, snapshots)
+        known = retrain.nothing_new(admitted, ingested)
+        if known is not None:
+            raise AirflowSkipException(known)
         found = [from_dict(Tried, one) for one in tried if one]
-        trained = retrain.choose(work, admitted, retrain.ingested_from(work, snapshots), found)
+        trained = retrain.choose(work, admitted, ingested, found)
     print(trained.why)
     return to_dict(trained)
 
 
-@task
-def evaluate(admission: Ids, snapshots: Ids, trained: Ids) -> Ids:
-    """Judge candidate, champion and baseline on the same holdout rows."""
+@task(trigger_rule=TriggerRule.NONE_FAILED)
+def evaluate(admission: Ids, snapshots: Ids, trained: Ids | None) -> Ids:
+    """Judge candidate, champion and baseline on the same holdout rows; without any there is no candidate."""
     from retraining.pipeline import retrain
 
+    admitted = from_dict(Admission, admission)
+    if admitted.skip:
+        raise AirflowSkipException(admitted.skip)
     with boundary.stage() as work:
         ingested = retrain.ingested_from(work, snapshots)
-        return to_dict(retrain.evaluate(work, from_dict(Admission, admission), ingested, from_dict(Trained, trained)))
+        candidate = from_dict(Trained, trained) if trained else None
+        return to_dict(retrain.evaluate(work, admitted, ingested, candidate))
 
 
 @task
