@@ -44,22 +44,25 @@ def measure(folder: Path, report: Report) -> Iterator[Figure]:
         target = f"{_IN_ONE} x" if found is weekly else ""
         ratio = times(found["wall"], found["bare"], f"its {found['n_fits']} bare fits")
         yield Figure(f"{name} retraining, one process", f"{found['wall']:.1f} s", ratio, target)
+        ratio = times(found["processor"], found["bare_processor"], "its bare fits'")
+        yield Figure("  processor time", f"{found['processor']:.1f} s", ratio)
         yield from (Figure(f"  {stage}", f"{took:.1f} s", "without fits") for stage, took in found["stages"].items())
         yield Figure("  preflights, in fresh interpreters", f"{found['preflight']:.1f} s", "counted above")
     ratio = times(warm["wall"], bare, "the same bare fits")
-    yield Figure("weekly, forked workers, candidates side by side", f"{warm['wall']:.1f} s", ratio, _target())
+    what = "weekly, forked workers, candidates side by side"
+    yield Figure(what, f"{warm['wall']:.1f} s", ratio, f"{_THROUGH_WORKERS} x")
     yield from (Figure(f"  {stage}", f"{took:.1f} s", "with fits") for stage, took in warm["stages"].items())
-
-
-def _target() -> str:
-    return f"{_THROUGH_WORKERS} x"
 
 
 class _Clock:
     """Adds up what fits, bare fits and preflights take."""
 
     def __init__(self) -> None:
-        self.fits = self.bare = self.preflight = 0.0
+        self.begin()
+
+    def begin(self) -> None:
+        """Start again from nothing."""
+        self.fits = self.bare = self.bare_processor = self.preflight = 0.0
         self.n_fits = 0
 
     def watch(self) -> None:
@@ -82,10 +85,11 @@ class _Clock:
         fitted = own(*given)
         self.fits += time.perf_counter() - begun
         x, y = data.x[among], data.y[among]
-        again = clone(fitted)
+        again, before = clone(fitted), _processor()
         begun = time.perf_counter()
         again.fit(x, y)
         self.bare += time.perf_counter() - begun
+        self.bare_processor += _processor() - before
         self.n_fits += 1
         return fitted
 
@@ -95,6 +99,12 @@ class _Clock:
             return own(*given)
         finally:
             self.preflight += time.perf_counter() - begun
+
+
+def _processor() -> float:
+    """Return the processor seconds of this process and of the children that have ended."""
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
 
 
 def _import_stages() -> None:
@@ -118,8 +128,8 @@ def _retrain(clock: _Clock, as_of: datetime) -> dict[str, Any]:
     from retraining.settings import settings
     from retraining.workspace import Workspace
 
-    clock.fits = clock.bare = clock.preflight = 0.0
-    clock.n_fits = 0
+    clock.begin()
+    before = _processor()
     stages: dict[str, float] = dict.fromkeys(_STAGES, 0.0)
     mark = begun = time.perf_counter()
     out = 0.0
@@ -137,6 +147,7 @@ def _retrain(clock: _Clock, as_of: datetime) -> dict[str, Any]:
     if result.deployment is None or result.deployment.outcome != "deployed":
         raise RuntimeError(result.text)
     found = {"wall": wall, "bare": clock.bare, "n_fits": clock.n_fits, "preflight": clock.preflight}
+    found |= {"processor": _processor() - before - clock.bare_processor, "bare_processor": clock.bare_processor}
     return {**found, "stages": {**stages, "the fits": clock.fits}}
 
 

@@ -251,5 +251,5 @@ def _saved(figure: Figure, **how: Any) -> bytes:
     buffer = io.BytesIO()
     with mpl.rc_context(_STYLE):
         figure.savefig(buffer, **how)
-    figure.set_layout_engine("none")
+    figure.set_layout_engine(None)
     return buffer.getvalue()
