@@ -24,6 +24,8 @@ _HEAVY = (
     "retraining.pipeline.score",
     "retraining.evaluation.evaluate",
     "retraining.monitor.measure",
+    "retraining.pages.verdicts.page",
+    "retraining.rollout.champion",
     "retraining.rollout.release",
     "retraining.validation.validate",
     "retraining_airflow.graphs.retrain",
@@ -52,6 +54,8 @@ def warm(argv: list[str] | None = None) -> bool:
         os.environ[variable] = "1"
     for name in _HEAVY:
         importlib.import_module(name)
+    # what is installed is what this process has imported; each task would look into every package for it again
+    importlib.import_module("retraining.artifacts.environment").environment_id()
     return True
 
 

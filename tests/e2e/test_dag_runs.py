@@ -129,6 +129,14 @@ def test_a_rejected_challenger_is_a_green_run(champion: Workspace, run: Run) -> 
     assert len(champion.ledger.champions(NAME)) == 1
 
 
+def test_without_a_newer_row_no_candidate_is_tried(champion: Workspace, run: Run) -> None:
+    state, tasks, _ = run(champion, f"retrain__{NAME}", FIRST)
+    assert state == "success"
+    skipped = {"train", "choose", "release", "deploy", "ask"}
+    assert {task for task, how in tasks.items() if how == "skipped"} == skipped
+    assert [v.decision for v in champion.ledger.verdicts(NAME)] == ["promote", "nothing_new"]
+
+
 def test_an_override_is_by_the_user_who_triggered_it(champion: Workspace, run: Run, quick_preflight: None) -> None:
     verdict = retrain(misled(champion), SECOND).verdict
     assert verdict is not None and verdict.decision == "reject"

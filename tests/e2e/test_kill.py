@@ -25,7 +25,7 @@ INSIDE = {
     "choose, every candidate is tried": ("before", "retraining.train.choose:_fit_chosen"),
     "release, the model is not logged": ("before", "retraining.artifacts.registry:Registry.log_model"),
     "release, not bound to its verdict": ("before", "retraining.ledger:Ledger.add_release"),
-    "deploy, after preflight": ("after", "retraining.rollout.champion:preflight"),
+    "deploy, after preflight": ("after", "retraining.rollout.champion:load_same"),
     "deploy, registered and not in the ledger": ("after", "retraining.rollout.champion:_register"),
     "deploy, in the ledger and without alias": ("after", "retraining.ledger:Ledger.move_champion"),
     "deploy, alias set and not noted": ("after", "retraining.artifacts.registry:Registry.set_alias"),

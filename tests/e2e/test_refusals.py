@@ -8,13 +8,14 @@ import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mlflow import MlflowClient
 
+from retraining.artifacts.stored import StoredModel
 from retraining.care.reconcile import reconcile
 from retraining.errors import (
     Damaged,
@@ -30,9 +31,10 @@ from retraining.gate import verdict_id
 from retraining.pipeline import retrain as stages
 from retraining.pipeline import score
 from retraining.pipeline.admission import admit
-from retraining.records import Champion, Release, Verdict
+from retraining.records import Champion, Release, Request, Verdict
 from retraining.rollout.alias import restore_alias
 from retraining.rollout.champion import deploy
+from retraining.rollout.proven import Proof, load_same
 from retraining.rollout.rollback import adopt_alias, rollback
 from retraining.store import sha256
 from retraining.workspace import Workspace
@@ -110,9 +112,18 @@ def test_too_few_rows_for_a_holdout_name_the_earliest_time_that_can_decide(champ
     assert live(champion) == ([1], 1)
 
 
-def test_nothing_new_is_a_green_verdict(champion: Workspace) -> None:
+def test_nothing_new_is_a_green_verdict(champion: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: Any) -> Any:
+        raise AssertionError("a candidate was tried, and there is nothing to judge it by")
+
+    monkeypatch.setattr("retraining.train.try_candidate", never)
+    monkeypatch.setattr("retraining.train.choose", never)
+    champion.ledger.add_request(Request("r" * 64, NAME, day(40), "drift", "monitor"))
     result = retrain(champion, day(40))
     assert result.verdict is not None and result.verdict.decision == "nothing_new"
+    assert "no mature row is newer than the champion's" in result.text
+    assert champion.ledger.open_requests(NAME) == []
+    assert result.verdict == retrain(champion, day(40)).verdict, "the same run is the same verdict"
     assert live(champion) == ([1], 1)
 
 
@@ -271,6 +282,22 @@ def test_a_changed_file_in_a_release_is_refused_by_a_fresh_process(released: Rel
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     words = "preflight failed: .*model.skops was altered or truncated.* The champion stays"
     refuses(released, released.verdict, released.release.id, words)
+
+
+@pytest.mark.parametrize("other", ["nothing", "host", "environment", "release", "time"])
+def test_a_deployment_takes_only_a_preflight_of_these_bytes_here_and_lately(
+    released: Released, other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+    monkeypatch.setattr("retraining.rollout.champion.preflight", lambda _, release_id: started.append(release_id))
+    workspace, proof = released.workspace, released.workspace.ledger.newest(Proof, NAME, "preflight")
+    assert proof is not None and proof.release_id == released.release.id
+    at = proof.at - timedelta(minutes=16) if other == "time" else datetime.now(UTC)
+    changes = {"host": {"host": "another"}, "environment": {"environment_id": "e"}, "release": {"release_id": "r"}}
+    workspace.ledger.finish(NAME, "preflight", other, replace(proof, at=at, **changes.get(other, {})))
+    deploy(workspace, released.verdict, released.release.id, wait_for_approval=False, by=BY)
+    assert started == ([] if other == "nothing" else [released.release.id])
+    assert live(workspace) == ([1, 2], 2)
 
 
 def test_a_file_exchanged_together_with_the_manifest_is_refused(released: Released, quick_preflight: None) -> None:
@@ -436,12 +463,12 @@ def test_of_two_runs_judged_against_the_same_champion_the_second_is_superseded(
 def test_the_insert_decides_when_both_runs_saw_the_same_champion(released: Released, monkeypatch: Any) -> None:
     workspace, (verdict, release) = released.workspace, another(released)
 
-    def overtaken(store: Any, release_id: str) -> float:
-        monkeypatch.setattr("retraining.rollout.champion.preflight", lambda *_: 0.0)
+    def overtaken(own: Workspace, release_id: str) -> StoredModel:
+        monkeypatch.setattr("retraining.rollout.champion.load_same", load_same)
         deploy(Workspace(workspace.settings), verdict, release.id, wait_for_approval=False, by=BY)
-        return 0.0
+        return load_same(own, release_id)
 
-    monkeypatch.setattr("retraining.rollout.champion.preflight", overtaken)
+    monkeypatch.setattr("retraining.rollout.champion.load_same", overtaken)
     lost = deploy(workspace, released.verdict, released.release.id, wait_for_approval=False, by=BY)
     assert lost.outcome == "superseded"
     assert live(workspace) == ([1, 2], workspace.ledger.champions(NAME)[-1].version)

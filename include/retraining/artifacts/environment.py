@@ -21,6 +21,7 @@ from retraining.records import digest_of, short
 from retraining.store import Store
 
 _CORE = ("scikit-learn", "numpy", "scipy", "pandas", "pyarrow", "skops")
+_CORE_MODULES = {"sklearn", "numpy", "scipy", "pandas", "pyarrow", "skops"}
 
 
 def describe_environment() -> dict[str, Any]:
@@ -35,8 +36,10 @@ def environment_id() -> str:
 
 def core_requirements(types: Iterable[str] = ()) -> list[str]:
     """Return the exact requirements that a model with these types needs to be loaded, for MLflow."""
-    versions, owners = _installed()["versions"], packages_distributions()
-    found = {owner.lower() for name in types for owner in owners.get(name.partition(".")[0], ())}
+    versions = _installed()["versions"]
+    foreign = {name.partition(".")[0] for name in types} - _CORE_MODULES - sys.stdlib_module_names
+    owners = packages_distributions() if foreign else {}  # looks into every installed package, for a second
+    found = {owner.lower() for module in foreign for owner in owners.get(module, ())}
     return [f"{name}=={versions[name]}" for name in (*_CORE, *sorted(found.difference(_CORE))) if name in versions]
 
 
@@ -135,7 +138,8 @@ def threads_of(document: Mapping[str, Any] | None) -> Iterator[None]:
 def _installed() -> dict[str, Any]:
     # the kernels are those that a model computes with, whatever else this process has loaded so far
     importlib.import_module("sklearn.linear_model")
-    versions = {d.metadata["Name"].lower(): d.version for d in distributions()}
+    described = [d.metadata for d in distributions()]  # each is read and parsed anew whenever it is asked for
+    versions = {m["Name"].lower(): m["Version"] for m in described}
     kernels = sorted({f"{p['internal_api']} {p['version']} {p.get('architecture', '')}" for p in threadpool_info()})
     return {
         "python": platform.python_version(),

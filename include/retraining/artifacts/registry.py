@@ -108,9 +108,10 @@ class Registry:
         """Add files to a run, each under its path."""
         with self._reachable(), tempfile.TemporaryDirectory() as folder:
             for name, content in files.items():
-                path = Path(folder) / Path(name).name
+                path = Path(folder) / name
+                path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
-                self._client.log_artifact(run_id, str(path), str(Path(name).parent) if "/" in name else None)
+            self._client.log_artifacts(run_id, folder)
 
     def has_file(self, run_id: str, name: str) -> bool:
         """Tell whether a run has a file of this name at its top."""
@@ -125,10 +126,7 @@ class Registry:
     def add_to_run(self, run_id: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
         """Add metrics and tags to a run that has ended."""
         with self._reachable():
-            for name, number in metrics.items():
-                self._client.log_metric(run_id, name, number)
-            for name, text in tags.items():
-                self._client.set_tag(run_id, name, text)
+            self._client.log_batch(run_id, _metrics(metrics), (), [RunTag(k, v) for k, v in tags.items()])
 
     # --- versions and alias -----------------------------------------------------------------------------------
 
@@ -234,11 +232,9 @@ class Registry:
         return list(self._client.search_runs([experiment], f"tags.`{KEY_TAG}` = '{key}'"))
 
     def _write(self, tracked: TrackedRun) -> None:
-        now = int(pd.Timestamp.now("UTC").timestamp() * 1000)  # when it was written down; no decision reads it
-        metrics = [Metric(k, float(v), now, 0) for k, v in tracked.metrics.items()]
         params = [Param(k, str(v)[:6000]) for k, v in tracked.params.items()]
         tags = [RunTag(k, v) for k, v in tracked.tags.items()]
-        self._client.log_batch(tracked.id, metrics, params, tags)
+        self._client.log_batch(tracked.id, _metrics(tracked.metrics), params, tags)
         self._client.set_terminated(tracked.id, "FINISHED")
 
     @contextmanager
@@ -261,6 +257,11 @@ class Registry:
             raise RegistryError(
                 f"MLflow at {self._uri}: refused: {str(error).splitlines()[0][:300]}. Nothing was promoted."
             ) from error
+
+
+def _metrics(named: Mapping[str, float]) -> list[Metric]:
+    now = int(pd.Timestamp.now("UTC").timestamp() * 1000)  # when it was written down; no decision reads it
+    return [Metric(name, float(number), now, 0) for name, number in named.items()]
 
 
 def _make_tables(uri: str) -> None:

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from retraining.data import parquet
+from retraining.data.held import held
 from retraining.errors import Damaged, Erased, SourceError, shown
 from retraining.records import Chunk, short
 from retraining.store import Store, sha256
@@ -28,6 +30,10 @@ _EXACT_INTEGER = 2**53
 
 ERASED = "erased/"
 """Where tombstones of erased chunks are kept."""
+
+_AT_ONCE = 8
+"""Chunks read at a time: an object store answers each after some 20 ms, whatever its size; each costs its memory."""
+_T = TypeVar("_T")
 
 
 def normalise(table: pa.Table, key: Sequence[str]) -> pa.Table:
@@ -97,6 +103,43 @@ def read(store: Store, chunk: Chunk, columns: Sequence[str] | None = None) -> pa
     Damaged
         When it is missing or is not what was stored.
     """
+    return read_many(store, [chunk], columns)[0]
+
+
+def read_many(store: Store, parts: Sequence[Chunk], columns: Sequence[str] | None = None) -> list[pa.Table]:
+    """Return the rows of chunks in their order, as `read` does; several are read at a time.
+
+    Raises
+    ------
+    Erased, Damaged
+        As `read` does, for the first of them.
+    KeyError
+        When a column is missing.
+    """
+    here = held()
+    if here is None:
+        return _each(lambda chunk: _read(store, chunk, columns), parts)
+    known = [here.get(chunk.file_sha256) for chunk in parts]
+    whole = _each(lambda pair: _still(store, *pair), list(zip(parts, known, strict=True)))
+    for chunk, table in zip(parts, whole, strict=True):
+        here.put(chunk.file_sha256, table)
+    return whole if columns is None else [table.select(list(columns)) for table in whole]
+
+
+def _each(work: Callable[[_T], pa.Table], given: Sequence[_T]) -> list[pa.Table]:
+    """Do some work for each; with threads of its own where there are several, which end with it."""
+    if len(given) < 2:
+        return [work(one) for one in given]
+    with ThreadPoolExecutor(min(_AT_ONCE, len(given))) as pool:
+        return list(pool.map(work, given))
+
+
+def _still(store: Store, chunk: Chunk, known: pa.Table | None) -> pa.Table:
+    """Return a table that is held as long as its chunk is there, else what is read now."""
+    return known if known is not None and store.exists(key_of(chunk.id)) else _read(store, chunk, None)
+
+
+def _read(store: Store, chunk: Chunk, columns: Sequence[str] | None) -> pa.Table:
     try:
         data = store.read(key_of(chunk.id), chunk.file_sha256)
     except Damaged:

@@ -17,5 +17,10 @@ def to_bytes(table: pa.Table) -> bytes:
 
 
 def from_bytes(data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
-    """Return the table in a Parquet file, or some of its columns."""
-    return pq.read_table(io.BytesIO(data), columns=None if columns is None else list(columns))
+    """Return the table in a Parquet file, or some of its columns in their given order; a missing one is a KeyError.
+
+    The plain reader: for a day's rows the one for whole data sets takes three times as long, most of it before the
+    first row.
+    """
+    table = pq.ParquetFile(pa.BufferReader(data)).read(None if columns is None else list(columns), use_threads=False)
+    return table if columns is None else table.select(list(columns))

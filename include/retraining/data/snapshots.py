@@ -126,7 +126,7 @@ def _columns(store: Store, newest: list[Chunk]) -> tuple[Column, ...]:
 
 
 def _read_all(store: Store, parts: tuple[Chunk, ...]) -> pa.Table:
-    tables = [chunks.read(store, chunk) for chunk in parts]
+    tables = chunks.read_many(store, parts)
     try:
         return chunks.with_types(pa.concat_tables(tables, promote_options="permissive").combine_chunks())
     except pa.ArrowTypeError as error:

@@ -26,6 +26,45 @@ def choose_rule(frozen: FrozenSpec, estimator: str, champion: StoredModel | None
     return "refresh" if same else "replace"
 
 
+NO_CANDIDATE = "none"
+"""Stands for the ids of a candidate and its recipe in an evaluation for which none was tried."""
+
+
+def nothing_new(
+    workspace: Workspace,
+    frozen: FrozenSpec,
+    train: Snapshot,
+    window: Window,
+    as_of: datetime,
+    champion: Champion,
+    refit_id: str,
+) -> Evaluation:
+    """Return the evaluation of a run whose holdout has no row: no candidate is tried, for there is nothing to judge by.
+
+    Parameters
+    ----------
+    train
+        What would have been learnt.
+    window
+        The empty holdout.
+    """
+    untried = Trained(
+        model=frozen.model,
+        recipe_id=NO_CANDIDATE,
+        spec_id=frozen.id,
+        snapshot_id=train.id,
+        estimator=champion.estimator,
+        params={},
+        seed=frozen.spec.training.seed,
+        artifact_id=NO_CANDIDATE,
+        run_id=NO_CANDIDATE,
+        cutoff=train.window.end,
+        scores=(),
+        why="",
+    )
+    return evaluate(workspace, frozen, untried, None, window, as_of, champion, refit_id)
+
+
 def evaluate(
     workspace: Workspace,
     frozen: FrozenSpec,

@@ -134,9 +134,11 @@ def _champion_prediction(incumbent: StoredModel | None, data: Labelled, where: s
 
 def _keys(workspace: Workspace, snapshot: Snapshot, key: tuple[str, ...]) -> pa.Table:
     there = readings.present(workspace.ledger, snapshot.features)
-    tables = []
-    for chunk in there:
-        table = chunks.read(workspace.store, chunk)
-        chunks.require(table, key, f"{snapshot.model}, {snapshot.describe()}, which a model was trained on")
-        tables.append(table.select(list(key)))
+    try:
+        tables = chunks.read_many(workspace.store, there, key)
+    except KeyError:
+        where = f"{snapshot.model}, {snapshot.describe()}, which a model was trained on"
+        for chunk in there:
+            chunks.require(chunks.read(workspace.store, chunk), key, where)
+        raise
     return pa.concat_tables(tables, promote_options="permissive")

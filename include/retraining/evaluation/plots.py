@@ -247,7 +247,9 @@ def _short(value: object, limit: int) -> str:
 
 
 def _saved(figure: Figure, **how: Any) -> bytes:
+    """Draw a figure. Finding room for its texts takes as long as drawing it, so that is done the first time only."""
     buffer = io.BytesIO()
     with mpl.rc_context(_STYLE):
         figure.savefig(buffer, **how)
+    figure.set_layout_engine(None)
     return buffer.getvalue()

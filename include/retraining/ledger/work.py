@@ -19,6 +19,7 @@ Stage = Literal[
     "candidate",
     "evaluate",
     "validation",
+    "preflight",
     "reproduce",
     "predict",
     "erase",

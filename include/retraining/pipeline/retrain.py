@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from retraining.data import plan, snapshots
+from retraining.data.held import held_tables
 from retraining.data.ingest import read_window
 from retraining.errors import LedgerError
 from retraining.pipeline.common import Report, silent
@@ -109,6 +110,13 @@ def describe_validation(validation: Validation) -> str:
     return f"{validation.n_checks} checks, {len(validation.problems)} warnings{aside}; {validation.report_key}"
 
 
+def nothing_new(admission: Admission, ingested: Ingested) -> str | None:
+    """Say why no candidate is tried: the champion has learnt every row there is, so nothing could be judged."""
+    if admission.champion is None or ingested.holdout.features:
+        return None
+    return f"no mature row is newer than what champion {admission.champion} has learnt; no candidate was tried"
+
+
 def try_candidate(workspace: Workspace, admission: Admission, ingested: Ingested, index: int) -> Tried | None:
     """Try one candidate by time-ordered cross-validation; None where the frozen spec has fewer."""
     from retraining import train as training
@@ -139,21 +147,28 @@ def train(workspace: Workspace, admission: Admission, ingested: Ingested, report
     return trained
 
 
-def evaluate(workspace: Workspace, admission: Admission, ingested: Ingested, trained: Trained) -> Evaluation:
+def evaluate(workspace: Workspace, admission: Admission, ingested: Ingested, trained: Trained | None) -> Evaluation:
     """Judge the candidate on the holdout; the result is reused as long as its inputs are the same.
+
+    Without a holdout there is no candidate (`nothing_new`), and the evaluation says so.
 
     A deployment that was killed before it set the registry's alias is completed first, and an alias that was moved by
     hand is reported: this is the first stage after which the run may end without a deployment of its own.
     """
-    from retraining.evaluation.evaluate import evaluate as judge
+    from retraining.evaluation import evaluate as judging
     from retraining.rollout.alias import sync_alias
 
     sync_alias(workspace, admission.model, admission.as_of)
     holdout = ingested.holdout
     champion = _champion(workspace, admission)
     frozen = workspace.frozen(admission.spec_id)
+    about = (holdout.window, admission.as_of)
+    if trained is None:
+        if champion is None or holdout.features:
+            raise LedgerError(f"{admission.model}: there is no candidate to judge. Run the training again.")
+        return judging.nothing_new(workspace, frozen, ingested.train, *about, champion, ingested.refit.id)
     present = holdout if holdout.features else None
-    return judge(workspace, frozen, trained, present, holdout.window, admission.as_of, champion, ingested.refit.id)
+    return judging.evaluate(workspace, frozen, trained, present, *about, champion, ingested.refit.id)
 
 
 def gate(workspace: Workspace, admission: Admission, evaluation: Evaluation) -> Verdict:
@@ -214,20 +229,28 @@ class RunResult:
 
 
 def run(workspace: Workspace, admission: Admission, report: Report = silent) -> RunResult:
-    """Run every stage of a retraining in this process, exactly as the DAG does."""
+    """Run every stage of a retraining in this process, exactly as the DAG does; each chunk is read once."""
     if admission.skip:
         return RunResult(admission, None, None)
+    with held_tables():
+        return _run(workspace, admission, report)
+
+
+def _run(workspace: Workspace, admission: Admission, report: Report) -> RunResult:
     ingested = ingest(workspace, admission)
     report("ingest", f"{ingested.refit.describe()}; {ingested.n_partitions_read} partitions read")
     validated = validate(workspace, admission, ingested)
     report("validate", describe_validation(validated.validation))
     ingested = validated.ingested
-    trained = train(workspace, admission, ingested, report)
+    known = nothing_new(admission, ingested)
+    if known is not None:
+        report("train", known)
+    trained = None if known is not None else train(workspace, admission, ingested, report)
     evaluation = evaluate(workspace, admission, ingested, trained)
     report("evaluate", f"{evaluation.n_rows:,} holdout rows in {evaluation.n_blocks} blocks, rule {evaluation.rule}")
     verdict = gate(workspace, admission, evaluation)
     report("gate", f"{verdict.decision}: {verdict.reasons[-1]}")
-    if verdict.decision != "promote" or verdict.dry_run:
+    if trained is None or verdict.decision != "promote" or verdict.dry_run:
         return RunResult(admission, verdict, None)
     made = release(workspace, admission, ingested, trained, verdict)
     report("release", f"{short(made.id)}, trained through {shown_day(made.cutoff)}")

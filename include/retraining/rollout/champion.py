@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Literal
 
-from retraining.artifacts import stored
 from retraining.artifacts.preflight import preflight
 from retraining.errors import DeployRefused
 from retraining.pages.verdicts import card
 from retraining.records import Champion, Deployment, Release, Verdict, short
 from retraining.rollout.alias import sync_alias
 from retraining.rollout.binding import bound_release, check_verdict
+from retraining.rollout.proven import is_proven, load_same
 from retraining.workspace import Workspace
 
 
@@ -91,14 +91,17 @@ def next_champion(
 ) -> Champion:
     """Load a release in a fresh process, make it a model version, and return the entry that would make it champion.
 
+    A promotion takes the word of the release's own preflight, minutes ago on this machine; an override never does.
+
     Raises
     ------
     DeployRefused
         When its preflight fails; that nobody can override.
     """
     evaluation = verdict.evaluation
-    preflight(workspace.store, release.id)
-    estimator = stored.load(workspace.store, release.id).card.estimator
+    if kind == "override" or not is_proven(workspace, verdict.model, release.id):
+        preflight(workspace.store, release.id)
+    estimator = load_same(workspace, release.id).card.estimator
     return Champion(
         model=verdict.model,
         sequence=(evaluation.champion_sequence or 0) + 1,

@@ -10,12 +10,12 @@ import pyarrow as pa
 from retraining.artifacts import stored
 from retraining.artifacts.behaviour import run_cases
 from retraining.artifacts.features import FeaturePlan, matrix
-from retraining.artifacts.preflight import preflight
 from retraining.artifacts.stored import StoredModel, predict
 from retraining.data import snapshots
 from retraining.errors import DeployRefused, NotEnoughData
 from retraining.gate import Policy, release_checklist
 from retraining.records import CaseResult, Release, Snapshot, Trained, Verdict, digest_of, short
+from retraining.rollout.proven import begin
 from retraining.spec import FrozenSpec
 from retraining.stats.metrics import Array
 from retraining.train import Labelled, fit, labelled_rows, make_card, smoke_rows
@@ -77,6 +77,7 @@ def release(
         )
         share = _flip_share(frozen, trained, candidate, pipeline, data)
         identity = _save(workspace, frozen, trained, snapshot, plan, data, judged, pipeline)
+        proof = begin(workspace, frozen.model, identity)  # an interpreter's imports take as long as MLflow's writing
         run.params = {"estimator": trained.estimator, "seed": trained.seed, **trained.params}
         run.metrics = {"flip_share": share, "n_rows": len(data.y)}
         run.tags = {"release": identity, "model": frozen.model, "spec": frozen.id}
@@ -85,7 +86,7 @@ def release(
             run.id, pipeline, example, predict(pipeline, frozen.spec.training.task, example)
         )
         workspace.registry.log_dataset(run.id, snapshot, f"{frozen.model}-refit")
-    served = preflight(workspace.store, identity)
+    served = proof()
     return workspace.ledger.add_release(
         Release(
             id=identity,

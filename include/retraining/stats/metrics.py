@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,12 @@ _CLIP = 1e-15
 """Keeps the logarithm finite, as scikit-learn does for float64."""
 _RUN = 8
 """Rows per run when pairs are counted: near the least total work for 20 to 100 blocks, where runs cost n * _RUN."""
-_CELLS = 2**18
-"""Numbers in a temporary table: 2 MB, so that a table stays in the processor's cache and memory stays bounded."""
+_CELLS = 2**17
+"""Numbers in a temporary table: 1 MB, so that a table stays in the processor's cache and memory stays bounded."""
+_TABLES = 8
+"""So many of them at once, at most, where each block's share of a table is to fill one."""
+_WHOLE_IN_SINGLE = 2**24
+"""Whole numbers up to here, and so their sums, are exact in single precision."""
 
 
 def _log_loss(y: Array, p: Array) -> Array:
@@ -177,29 +182,51 @@ def _right_pairs(p: Array, positive: NDArray[np.bool_], blocks: NDArray[np.int64
 def _resampled_average_precision(y: Array, p: Array, blocks: NDArray[np.int64], weights: Array) -> Array:
     """Average precision per resample: the sum of precision times gain in recall at each distinct score of a positive.
 
-    Where no positive has the score, recall gains nothing; so only the positives' scores are looked at.
+    Where no positive has the score, recall gains nothing; so only the positives' scores are looked at, and of those
+    only the ones of blocks that a resample holds (of a bootstrap's, 63 %).
     """
-    n_blocks, positive = weights.shape[1], y == 1
-    scores, place = np.unique(-p[positive], return_inverse=True)
-    negative = np.searchsorted(scores, -p[~positive])  # the first of the scores that is not above the negative's own
-    parts = [_by_place(place, blocks[positive]), _by_place(negative, blocks[~positive])]
-    total = np.zeros(len(weights))
-    hits_before, all_before = np.zeros((2, len(weights), 1))
-    step = max(1, _CELLS // max(n_blocks, len(weights)))
-    for first in range(0, len(scores), step):
-        count = min(step, len(scores) - first)
-        gained, missed = (weights @ _counts(*part, first, count, n_blocks) for part in parts)
-        hits = hits_before + np.cumsum(gained, axis=1)
-        seen = all_before + np.cumsum(gained + missed, axis=1)
-        total += np.sum(np.divide(gained * hits, seen, out=np.zeros_like(hits), where=seen > 0), axis=1)
-        hits_before, all_before = hits[:, -1:], seen[:, -1:]
+    n_blocks = weights.shape[1]
+    place, hit, owner = _ranked(y, p, blocks)
+    parts = [(place[rows], owner[rows]) for rows in (hit, ~hit)]
+    holding = [np.flatnonzero(weights[:, block]) for block in range(n_blocks)]
+    exact = weights.astype(_counting_type(weights, len(y)))
+    before, total = np.zeros((2, n_blocks, 1)), np.zeros(len(weights))
+    n_places = int(place[hit].max(initial=-1)) + 1
+    step = max(1, min(n_blocks * _CELLS // len(weights), _TABLES * _CELLS // n_blocks))  # a block has one in n_blocks
+    for first in range(0, n_places, step):
+        counts = np.stack([_counts(*part, first, min(step, n_places - first), n_blocks) for part in parts])
+        gained, through = counts[0], before + np.cumsum(counts, axis=2)
+        hits, seen = through[0].astype(exact.dtype), through.sum(axis=0).astype(exact.dtype)
+        for block, some in enumerate(holding):
+            for here in _pieces(np.flatnonzero(gained[block]), _CELLS // max(1, len(some))):
+                drawn = exact[some]
+                precision = np.divide(drawn @ hits[:, here], drawn @ seen[:, here], dtype=np.float64)
+                total[some] += weights[some, block] * (precision @ gained[block, here])
+        before = through[:, :, -1:]
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(total / hits_before[:, 0])
+        return np.asarray(total / (weights @ before[0, :, 0]))
 
 
-def _by_place(place: NDArray[np.intp], owner: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
-    order = np.argsort(place)
-    return place[order], owner[order]
+def _ranked(
+    y: Array, p: Array, blocks: NDArray[np.int64]
+) -> tuple[NDArray[np.intp], NDArray[np.bool_], NDArray[np.int64]]:
+    """Return rows by falling score: place, whether positive, and block. Places number the scores that positives have;
+    a row between two of them belongs to the lower."""
+    order = np.argsort(-p)  # the order of tied rows does not matter
+    score, hit = p[order], y[order] == 1
+    group = np.cumsum(np.append(False, score[1:] != score[:-1]))
+    wanted = np.bincount(group, hit) > 0
+    return (np.cumsum(wanted) - wanted)[group], hit, blocks[order]
+
+
+def _counting_type(weights: Array, n_rows: int) -> type[np.floating[Any]]:
+    """Return a type in which every count of drawn rows is exact: single precision, where it is, takes half the time."""
+    whole = bool(np.all(weights == np.rint(weights)))
+    return np.float32 if whole and weights.max(initial=0) * n_rows <= _WHOLE_IN_SINGLE else np.float64
+
+
+def _pieces(places: NDArray[np.intp], size: int) -> list[NDArray[np.intp]]:
+    return [places[i : i + max(1, size)] for i in range(0, len(places), max(1, size))]
 
 
 def _counts(place: NDArray[np.intp], owner: NDArray[np.int64], first: int, count: int, n_blocks: int) -> Array:

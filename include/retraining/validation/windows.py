@@ -229,7 +229,7 @@ def check_keys(whole: Whole, ledger: Ledger) -> list[CheckResult]:
 
 
 def _columns(store: Store, parts: Sequence[Chunk], names: list[str]) -> pa.Table:
-    return pa.concat_tables([chunks.read(store, chunk, names) for chunk in parts], promote_options="permissive")
+    return pa.concat_tables(chunks.read_many(store, parts, names), promote_options="permissive")
 
 
 def _fresh(whole: Whole, check: Check) -> Found:

@@ -131,6 +131,9 @@ def train(admission: Ids, snapshots: Ids, index: int) -> Ids:
 
     with boundary.stage() as work:
         admitted, ingested = recall(work, Admission, admission), retrain.ingested_from(work, snapshots)
+        known = retrain.nothing_new(admitted, ingested)
+        if known is not None:
+            raise AirflowSkipException(known)
         tried = retrain.try_candidate(work, admitted, ingested, index)
     if tried is None:
         raise AirflowSkipException(f"the spec of this run has no candidate {index}")
@@ -149,22 +152,29 @@ def choose(admission: Ids, snapshots: Ids, tried: list[Ids]) -> Ids:
         admitted = recall(work, Admission, admission)
         if admitted.skip:
             raise AirflowSkipException(admitted.skip)
+        ingested = retrain.ingested_from(work, snapshots)
+        known = retrain.nothing_new(admitted, ingested)
+        if known is not None:
+            raise AirflowSkipException(known)
         found = [recall(work, Tried, one) for one in tried if one]
-        trained = retrain.choose(work, admitted, retrain.ingested_from(work, snapshots), found)
+        trained = retrain.choose(work, admitted, ingested, found)
     print(trained.why)
     return ids_of(trained)
 
 
-@task
-def evaluate(admission: Ids, snapshots: Ids, trained: Ids) -> Ids:
-    """Judge candidate, champion and baseline on the same holdout rows."""
+@task(trigger_rule=TriggerRule.NONE_FAILED)
+def evaluate(admission: Ids, snapshots: Ids, trained: Ids | None) -> Ids:
+    """Judge candidate, champion and baseline on the same holdout rows; without any there is no candidate."""
     from retraining.pipeline import retrain
     from retraining.pipeline.crossing import ids_of, recall
 
     with boundary.stage() as work:
+        admitted = recall(work, Admission, admission)
+        if admitted.skip:
+            raise AirflowSkipException(admitted.skip)
         ingested = retrain.ingested_from(work, snapshots)
-        admitted, chosen = recall(work, Admission, admission), recall(work, Trained, trained)
-        return ids_of(retrain.evaluate(work, admitted, ingested, chosen))
+        candidate = recall(work, Trained, trained) if trained else None
+        return ids_of(retrain.evaluate(work, admitted, ingested, candidate))
 
 
 @task

@@ -54,6 +54,16 @@ def test_binary_metrics_equal_scikit_learns(
     np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("weight", [0.3, 2.0**24], ids=["parts of rows", "beyond single precision"])
+def test_average_precision_is_exact_for_any_weights(weight: float) -> None:
+    random = np.random.default_rng(0)
+    p, blocks = random.random(400), np.arange(400) % 17
+    y, weights = (random.random(400) < p).astype(float), weights_of(17) * weight + weights_of(17)[::-1]
+    found = resampled(METRICS["average_precision"], y, p, blocks, weights)
+    wanted = [reference.average_precision_score(y, p, sample_weight=row[blocks]) for row in weights]
+    np.testing.assert_allclose(found, wanted, rtol=1e-12)
+
+
 @pytest.mark.parametrize(("name", "expected"), VALUES, ids=[name for name, _ in VALUES])
 def test_regression_metrics_equal_scikit_learns(name: str, expected: Callable[..., float]) -> None:
     random = np.random.default_rng(0)
