@@ -7,16 +7,19 @@ from datetime import datetime, timedelta
 
 from retraining.checking import shortest_interval
 from retraining.records import Champion, Request, TriggerDecision, Verdict
+from retraining.rollout.waiting import Waiting, waiting
 from retraining.spec import FrozenSpec
 from retraining.workspace import Workspace
 
 _MISSED_RUNS = 2
 """A model is stale after two missed retrainings: one may be down for maintenance."""
+_SHORTEST = timedelta(days=1)
+"""Retrainings that are due more often than daily are missed by the day."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """What is known of a model now."""
+    """What is known of a model now; `waiting` holds the promotions that wait, oldest first."""
 
     model: str
     mode: str
@@ -26,6 +29,7 @@ class Status:
     requests: tuple[Request, ...]
     n_alerts: int
     stale: str | None
+    waiting: tuple[Waiting, ...]
 
 
 def status(workspace: Workspace, frozen: FrozenSpec, now: datetime) -> Status:
@@ -42,6 +46,7 @@ def status(workspace: Workspace, frozen: FrozenSpec, now: datetime) -> Status:
         requests=tuple(ledger.open_requests(model)),
         n_alerts=len(ledger.alerts(model)),
         stale=_stale(frozen, verdict, champion, now),
+        waiting=waiting(workspace, model),
     )
 
 
@@ -55,5 +60,7 @@ def _stale(frozen: FrozenSpec, verdict: Verdict | None, champion: Champion | Non
     else:
         return "was never retrained"
     age = now - since
-    limit = max(shortest_interval(frozen.spec.retrain.schedule), timedelta(days=1)) * _MISSED_RUNS
+    if age <= _SHORTEST * _MISSED_RUNS:
+        return None
+    limit = max(shortest_interval(frozen.spec.retrain.schedule), _SHORTEST) * _MISSED_RUNS
     return f"{what} is {age.days} days old, the schedule allows {limit.days}" if age > limit else None

@@ -6,10 +6,8 @@ from typing import Annotated
 
 import typer
 
-from retraining.care import retention
 from retraining.cli.common import Json, Model, Reason, person, time_or_now, workspace
 from retraining.cli.output import print_json
-from retraining.cli.stored import print_erasure, print_plan, print_sweep
 from retraining.errors import RequestError
 from retraining.records import to_dict
 
@@ -20,6 +18,9 @@ def housekeeping(
     json: Json = False,
 ) -> None:
     """Free what no champion, verdict, request or run needs and `retention.keep` no longer keeps."""
+    from retraining.care import retention
+    from retraining.cli.stored import print_plan, print_sweep
+
     work = workspace()
     plan = retention.plan(work, time_or_now(as_of))
     done = None if dry_run else retention.sweep(work, plan)
@@ -45,6 +46,7 @@ def erase(
     What cannot be rebuilt afterwards says so by name. Models that learnt from the rows are listed, not changed.
     """
     from retraining.care.erase import erase as remove  # imports scikit-learn, which takes seconds
+    from retraining.cli.stored import print_erasure
 
     given = dict(_column_and_value(text) for text in key)
     if len(given) < len(key):

@@ -6,17 +6,14 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy import Engine, column, create_engine, event, make_url, select, table, text
+from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError
 
 from retraining.errors import RequestError, Unavailable
 
 _BUSY_TIMEOUT_S = 30
 """How long a SQLite writer waits for another: a task's transactions take milliseconds, so this means a hung process."""
+_MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 727_413_925
 """PostgreSQL advisory lock under which migrations run; an arbitrary constant of this application."""
 
@@ -70,16 +67,34 @@ def _begin_immediate(connection: Any) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
+def newest_revision() -> str:
+    """Return the revision of the newest migration: the number its file's name begins with."""
+    return max(path.name for path in (_MIGRATIONS / "versions").glob("[0-9]*.py")).partition("_")[0]
+
+
 def _upgrade(engine: Engine) -> None:
+    if _revision(engine) == newest_revision():
+        return
+    from alembic import command  # takes longer to import than a question to the ledger takes
+    from alembic.config import Config
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    head = ScriptDirectory.from_config(config).get_current_head()
-    with engine.connect() as connection:
-        if MigrationContext.configure(connection).get_current_revision() == head:
-            return
+    config.set_main_option("script_location", str(_MIGRATIONS))
     logging.getLogger("alembic").setLevel(logging.WARNING)
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _revision(engine: Engine) -> str | None:
+    """Return the revision the tables are at, None where there are none."""
+    with engine.connect() as connection:
+        try:
+            return connection.execute(select(column("version_num")).select_from(table("alembic_version"))).scalar()
+        except (OperationalError, ProgrammingError):  # SQLite, PostgreSQL: there is no such table
+            connection.rollback()
+            if engine.dialect.has_table(connection, "alembic_version"):
+                raise
+            return None

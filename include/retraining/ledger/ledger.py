@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, Table, insert, select
+from sqlalchemy import CompoundSelect, Connection, Select, Table, insert, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from retraining.errors import Unavailable
@@ -360,7 +360,7 @@ class Ledger(People, Upkeep):
             for row in rows:
                 self._add(table, **row)
 
-    def _all(self, query: Select[Any]) -> Sequence[Any]:
+    def _all(self, query: Select[Any] | CompoundSelect[Any]) -> Sequence[Any]:
         with self._transaction() as connection:
             return connection.execute(query).all()
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, Table, select
+from sqlalchemy import CompoundSelect, Select, Table, select, union_all
 
 from retraining.ledger import tables as t
-from retraining.records import Approval, Override, from_dict
+from retraining.records import Approval, Override, Verdict, from_dict
 from retraining.windows import to_utc
 
 
@@ -39,10 +40,26 @@ class People(ABC):
         found = [from_dict(Override, row.body) for row in self._all(query)]
         return {override.verdict_id: override for override in found}
 
+    def without_outcome(self, models: Sequence[str]) -> list[Verdict]:
+        """Return the released promotions of some models of which nothing has become yet, oldest first."""
+        c = t.verdicts.c
+        query = select(c.body).join(t.releases, t.releases.c.verdict_id == c.id)
+        for became in (t.outcomes, t.overrides, t.champions):
+            query = query.outerjoin(became, became.c.verdict_id == c.id).where(became.c.row.is_(None))
+        query = query.where(c.model.in_(models), c.decision == "promote", c.dry_run.is_(False)).order_by(c.row)
+        return [from_dict(Verdict, row.body) for row in self._all(query)]
+
+    def recording_times(self, model: str) -> dict[str, datetime]:
+        """Return when a model's verdicts, decisions and requests were written down, by their ids."""
+        parts = [
+            select(c.id, c.recorded_at).where(c.model == model) for c in (t.verdicts.c, t.decisions.c, t.requests.c)
+        ]
+        return {row.id: to_utc(row.recorded_at) for row in self._all(union_all(*parts))}
+
     @abstractmethod
     def _add(self, table: Table, **row: Any) -> bool:
         """Insert a row; return whether it was not there yet."""
 
     @abstractmethod
-    def _all(self, query: Select[Any]) -> Sequence[Any]:
+    def _all(self, query: Select[Any] | CompoundSelect[Any]) -> Sequence[Any]:
         """Return the rows a query finds."""

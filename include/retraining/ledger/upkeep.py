@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, select, union
+from sqlalchemy import CompoundSelect, Select, select, union
 
 from retraining.ledger import tables as t
 from retraining.records import Chunk, PredictionSet, Release, digest_of, from_dict
@@ -80,5 +80,5 @@ class Upkeep(ABC):
         """Return all recorded results of a stage, as JSON values by key, in the order they were recorded."""
 
     @abstractmethod
-    def _all(self, query: Select[Any]) -> Sequence[Any]:
+    def _all(self, query: Select[Any] | CompoundSelect[Any]) -> Sequence[Any]:
         """Return the rows a query finds."""

@@ -10,7 +10,7 @@ from retraining.artifacts import stored
 from retraining.artifacts.outputs import prediction_columns
 from retraining.artifacts.stored import StoredModel
 from retraining.data import ingest, parquet, snapshots
-from retraining.errors import RequestError
+from retraining.errors import RequestError, how_to_retrain
 from retraining.predictions.ids import ID, prediction_ids
 from retraining.records import Champion, PredictionSet, Snapshot, Window
 from retraining.spec import FrozenSpec
@@ -30,7 +30,7 @@ def pin_champion(workspace: Workspace, model: str) -> Champion:
     """
     champion = workspace.ledger.champion(model)
     if champion is None:
-        raise RequestError(f"{model}: has no champion yet, so nothing can be scored. Run `retrain__{model}` first.")
+        raise RequestError(f"{model}: has no champion yet, so nothing can be scored. {how_to_retrain(model)}")
     return champion
 
 
