@@ -39,7 +39,7 @@ class Workspace:
     @cached_property
     def ledger(self) -> Ledger:
         """The record of decisions."""
-        return Ledger(self.settings.ledger)
+        return Ledger(self.settings.ledger, self.settings.ledger_variable)
 
     @cached_property
     def registry(self) -> Registry:

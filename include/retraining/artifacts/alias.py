@@ -14,7 +14,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
-from sqlalchemy import column, create_engine, make_url, select, table
+from sqlalchemy import Select, column, create_engine, make_url, select, table
 from sqlalchemy.exc import SQLAlchemyError
 
 from retraining.settings import Settings
@@ -91,7 +91,7 @@ def _code(error: HTTPError) -> Any:
 
 def _ask_database(uri: str, model: str) -> int | None:
     names = column("name") == model, column("alias") == ALIAS
-    query = select(column("version")).select_from(table("registered_model_aliases")).where(*names)
+    query: Select[Any] = select(column("version")).select_from(table("registered_model_aliases")).where(*names)
     try:
         if make_url(uri).drivername == "sqlite" and not os.path.exists(make_url(uri).database or ""):  # noqa: PTH110
             raise _AskTheClient  # asking would make an empty one

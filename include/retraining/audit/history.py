@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import accumulate, groupby
+from itertools import groupby
 
 from retraining.errors import Damaged
 from retraining.ledger import Ledger
@@ -88,7 +88,9 @@ def events_of(ledger: Ledger, model: str, waiting: Sequence[Waiting] = ()) -> li
 
 def _as_written(events: list[Event]) -> list[Event]:
     """Return the events of one as-of time as they were written down; one whose time is not known stays in its place."""
-    moments = accumulate((e.recorded_at for e in events), lambda before, now: now or before)
+    moments: list[datetime | None] = []
+    for event in events:
+        moments.append(event.recorded_at or (moments[-1] if moments else None))
     unknown = datetime.min.replace(tzinfo=UTC)
     pairs = sorted(zip(moments, events, strict=True), key=lambda pair: pair[0] or unknown)
     return [event for _, event in pairs]

@@ -21,6 +21,7 @@ def run(
     """Retrain: ingest, validate, train, evaluate, gate, release, deploy. A rejected challenger is a success."""
     from retraining.pipeline import retrain
     from retraining.pipeline.admission import admit
+    from retraining.rollout.waiting import how_to_answer
 
     work = workspace()
     when = time_or_now(as_of)
@@ -33,6 +34,8 @@ def run(
         )
     else:
         console.print(result.text, markup=False)
+        if result.verdict is not None and result.deployment is not None and result.deployment.outcome == "waiting":
+            console.print(how_to_answer(result.verdict), markup=False)
 
 
 def score(model: Model, as_of: AsOf, json: Json = False) -> None:

@@ -81,4 +81,7 @@ KNOWN_ERRORS = (RetrainingError, Unavailable)
 
 
 def _shown(value: object) -> str:
-    return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else str(value)
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M}"
+    whole = isinstance(value, float) and value.is_integer()  # numbers are stored as doubles, ids among them
+    return f"{value:.0f}" if whole else str(value)

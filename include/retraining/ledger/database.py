@@ -18,8 +18,8 @@ _MIGRATION_LOCK = 727_413_925
 """PostgreSQL advisory lock under which migrations run; an arbitrary constant of this application."""
 
 
-def open_engine(url: str) -> Engine:
-    """Return an engine whose schema is up to date.
+def open_engine(url: str, variable: str = "RETRAINING_LEDGER") -> Engine:
+    """Return an engine whose schema is up to date; `variable` is where its address comes from.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def open_engine(url: str) -> Engine:
         _upgrade(engine)
     except (OperationalError, OSError) as error:
         shown, cause = parsed.render_as_string(hide_password=True), getattr(error, "orig", error)
-        text = f"ledger {shown}: cannot be opened: {first_line(cause)}. Check RETRAINING_LEDGER and the database."
+        text = f"ledger {shown}: cannot be opened: {first_line(cause)}. Check {variable} and the database."
         raise Unavailable(text) from error
     return engine
 

@@ -40,8 +40,8 @@ R = TypeVar("R")
 class Ledger(People, Upkeep):
     """The append-only record of one installation."""
 
-    def __init__(self, url: str) -> None:
-        self._engine = open_engine(url)
+    def __init__(self, url: str, variable: str = "RETRAINING_LEDGER") -> None:
+        self._engine = open_engine(url, variable)
 
     def close(self) -> None:
         """Give the connections back."""

@@ -50,6 +50,21 @@ def windows_to_score(workspace: Workspace, frozen: FrozenSpec, champion: Champio
     return [part for part in partitions(window, data.partition) if part.start not in done]
 
 
+def why_nothing(workspace: Workspace, frozen: FrozenSpec, champion: Champion, as_of: datetime) -> str:
+    """Say why there is no partition to score, or none of those to score had a row."""
+    data = frozen.spec.data
+    end = floor(as_of, data.partition)
+    if end <= champion.cutoff:
+        return (
+            f"nothing to score before {end:%Y-%m-%d %H:%M}: champion {champion.sequence} was trained on all rows "
+            f"before its cut-off, {champion.cutoff:%Y-%m-%d %H:%M}"
+        )
+    left = windows_to_score(workspace, frozen, champion, as_of)
+    if not left:
+        return f"every {data.partition} before {end:%Y-%m-%d %H:%M} was scored before; a published prediction stays"
+    return f"the source has no rows from {left[0].start:%Y-%m-%d %H:%M} to {left[-1].end:%Y-%m-%d %H:%M}"
+
+
 def predict(
     workspace: Workspace, frozen: FrozenSpec, champion: Champion, windows: list[Window], as_of: datetime
 ) -> list[PredictionSet]:

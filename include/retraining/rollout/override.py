@@ -12,6 +12,7 @@ from retraining.rollout.champion import is_current, next_champion
 from retraining.rollout.waiting import waits_for
 from retraining.workspace import Workspace
 
+
 def override(workspace: Workspace, verdict_id: str, *, by: str, account: str, reason: str) -> Champion:
     """Promote the recipe of a verdict that the gate did not promote; doing so twice has no second effect.
 
