@@ -8,13 +8,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from retraining.audit.history import events_of
 from retraining.checking import check_spec
 from retraining.cli.output import print_table
 from retraining.errors import NotEnoughData, RequestError, Unavailable
-from retraining.records import Release, Served
+from retraining.predictions.batch import pin_champion, why_nothing
+from retraining.records import PredictionSet, Release, Served, Window
 from retraining.rollout.rollback import rollback
 from retraining.rollout.waiting import waiting
 from retraining.settings import settings
@@ -137,3 +140,38 @@ def test_whole_numbers_are_shown_without_a_fraction(capsys: pytest.CaptureFixtur
     print_table("Rows", ("id", "share"), [(104872.0, 0.25)])
     shown = capsys.readouterr().out
     assert "104872 " in shown and "104872.0" not in shown and "0.25" in shown
+
+
+def test_new_takes_no_id_for_a_number_and_writes_labels_as_people_do(workspace: Workspace, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    n_rows = 600
+    frame = pd.DataFrame(
+        {
+            "order_id": np.arange(n_rows) + 104872,
+            "customer_id": random.integers(10_000, 10_200, n_rows),
+            "account": random.permutation(100_000)[:n_rows],
+            "amount": np.round(random.normal(size=n_rows), 2),
+            "late": random.integers(0, 2, n_rows).astype(float),
+        }
+    )
+    frame.to_csv(tmp_path / "orders.csv", index=False)
+    code, text, _ = call("new", "orders", "--data", str(tmp_path / "orders.csv"), "--target", "late")
+    assert code == 0
+    assert "not a feature: customer_id: its name is an id's" in text
+    assert "WARNING: account is a numeric feature" in text
+    assert "a promotion waits for a person's answer" in text
+    written = (workspace.settings.models / "orders.yaml").read_text()
+    assert "numeric: [account, amount]" in written
+    assert "Two values, 0 and 1: the probability of 1 is predicted" in written
+    assert "1.0" not in written.partition("training:")[2].partition("gate:")[0]
+
+
+def test_nothing_to_score_says_why(workspace: Workspace) -> None:
+    frozen, entry = workspace.spec("tiny"), champion(cutoff=day(40))
+    with pytest.raises(RequestError, match="`python -m retraining run tiny --as-of TIME`"):
+        pin_champion(workspace, "tiny")
+    assert "trained on all rows before its cut-off, 2024-02-10" in why_nothing(workspace, frozen, entry, day(40))
+    assert "the source has no rows from 2024-02-10" in why_nothing(workspace, frozen, entry, day(41))
+    made = PredictionSet("tiny", Window(day(40), day(41)), "r", 1, "c", day(41), "k", 1, "f")
+    workspace.ledger.add_predictions(made)
+    assert "every day before 2024-02-11 00:00 was scored before" in why_nothing(workspace, frozen, entry, day(41))
