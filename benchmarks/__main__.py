@@ -21,7 +21,10 @@ from rich.table import Table
 from benchmarks.figures import Figure
 from benchmarks.processes import quiet
 
-NAMES = ("ingest", "big", "lineage", "checklist", "parse", "mlflow", "memory", "retrain_cost", "scheduler", "fleet")
+NAMES = (
+    *("ingest", "big", "lineage", "checklist", "parse", "startup", "mlflow", "memory"),
+    *("retrain_cost", "scheduler", "fleet"),
+)
 LONG = ("gate_error_rates", "gate_keeps_gain")
 """Run only when they are named: what they show changes with the gate, not with the machine."""
 _MODULES = {name: f"benchmarks.{name}" for name in (*NAMES, *LONG)} | {"mlflow": "benchmarks.tracking"}

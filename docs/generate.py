@@ -164,9 +164,10 @@ def cli_page() -> str:
 
 
 def _commands(command: Any, path: str) -> Iterator[tuple[str, Any]]:
-    for name, inner in getattr(command, "commands", {}).items():
-        full = f"{path} {name}".strip()
-        if hasattr(inner, "commands"):
+    context = command.make_context("retraining", [], resilient_parsing=True)
+    for name in command.list_commands(context):
+        inner, full = command.get_command(context, name), f"{path} {name}".strip()
+        if hasattr(inner, "list_commands"):
             yield from _commands(inner, full)
         else:
             yield full, inner

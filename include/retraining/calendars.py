@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from croniter import CroniterBadCronError, CroniterBadDateError, croniter
-
 from retraining.errors import SpecError
 from retraining.records import Window
 from retraining.spec import FrozenSpec
@@ -31,6 +29,8 @@ def run_times(schedule: str) -> list[datetime]:
     SpecError
         When it is not a cron expression.
     """
+    from croniter import CroniterBadCronError, CroniterBadDateError, croniter  # starts a process when imported
+
     try:
         times = croniter(schedule, _ORIGIN)
         found = [times.get_next(datetime)]
@@ -126,6 +126,8 @@ def _not_scored_yet(frozen: FrozenSpec) -> str | None:
 
 
 def _runs_before_scoring(score: str, monitor: str, frozen: FrozenSpec) -> Iterator[datetime]:
+    from croniter import croniter  # as above
+
     unit = frozen.spec.data.partition
     for run in run_times(monitor):
         scored = croniter(score, run).get_prev(datetime)

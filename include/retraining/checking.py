@@ -1,42 +1,114 @@
-"""Check a spec against what is installed: estimators, parameters, metrics, expectations, schedules."""
+"""Check a spec against what is installed (estimators, metrics, expectations, schedules), and against its source."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, MutableSet
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
 from retraining.calendars import require_scored, require_watched, shortest_interval
 from retraining.errors import RetrainingError, SpecError
+from retraining.records import Window, digest_of
 from retraining.spec import FrozenSpec
+from retraining.spec.data import Data, Source
+from retraining.spec.model import Check
+from retraining.spec.training import Candidate, Training
+from retraining.windows import floor, format_duration, nominal, step
+from retraining.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_INSTALLED = "sklearn."
+"""Estimators whose answers change only with an installed package; code from elsewhere may change at any time."""
 
 
-def check_spec(frozen: FrozenSpec) -> list[str]:
-    """Return the problems of a spec that its keys alone do not show; none means that it can run."""
-    found = [text for check in _checks(frozen) if (text := _problem(check)) is not None]
+def check_spec(frozen: FrozenSpec, passed: MutableSet[str] | None = None) -> list[str]:
+    """Return the problems of a spec that its keys alone do not show; none means that it can run.
+
+    Parameters
+    ----------
+    passed
+        Digests of checks that were right before in this environment; they are not asked again, and those that are
+        right now are added.
+    """
+    known: MutableSet[str] = set() if passed is None else passed
+    found = [text for check in _checks(frozen) if (text := _problem(check, known)) is not None]
     return list(dict.fromkeys(found))  # a schedule that is none at all is one problem, whoever looks at it
 
 
-def _checks(frozen: FrozenSpec) -> Iterator[Callable[[], object]]:
+@dataclass(frozen=True)
+class _Check:
+    """One thing to check. `values` decide its answer in one environment; None where more than that does."""
+
+    ask: Callable[[], object]
+    values: object
+
+
+def _checks(frozen: FrozenSpec) -> Iterator[_Check]:
+    spec, training = frozen.spec, frozen.spec.training
+    shared = training.model_dump(mode="json", exclude={"candidates"})
+    yield _Check(partial(_known_metric, training), ["metric", training.metric, training.task])
+    calendar = [spec.data.partition, spec.score.model_dump(mode="json"), spec.monitor.model_dump(mode="json")]
+    yield _Check(partial(require_scored, frozen), ["scored", *calendar])
+    yield _Check(partial(require_watched, frozen), ["watched", *calendar])
+    yield _Check(partial(_room_for_folds, frozen), None)
+    yield _Check(partial(_decidable, frozen), ["decidable", spec.retrain.schedule, spec.gate.model_dump(mode="json")])
+    for candidate in training.candidates:
+        installed = candidate.estimator.startswith(_INSTALLED)
+        values = ["candidate", candidate.model_dump(mode="json"), shared] if installed else None
+        yield _Check(partial(_fitting_candidate, training, candidate), values)
+    for check in spec.checks.rows:
+        yield _Check(partial(_row_check, check), ["row check", check.model_dump(mode="json")])
+    for check in spec.checks.window:
+        yield _Check(partial(_window_check, check), ["window check", check.model_dump(mode="json")])
+
+
+def _known_metric(training: Training) -> None:
     from retraining.stats.metrics import find_metric
+
+    find_metric(training.metric, training.task)
+
+
+def _fitting_candidate(training: Training, candidate: Candidate) -> None:
     from retraining.train.requirements import require_candidate
+
+    require_candidate(training, candidate)
+
+
+def _row_check(check: Check) -> None:
     from retraining.validation.expectations import require_row_check
+
+    require_row_check(check)
+
+
+def _window_check(check: Check) -> None:
     from retraining.validation.windows import require_window_check
 
-    spec = frozen.spec
+    require_window_check(check)
 
-    def metric() -> None:
-        find_metric(spec.training.metric, spec.training.task)
 
-    yield metric
-    yield partial(require_scored, frozen)
-    yield partial(require_watched, frozen)
-    yield partial(_decidable, frozen)
-    for candidate in spec.training.candidates:
-        yield partial(require_candidate, spec.training, candidate)
-    for check in spec.checks.rows:
-        yield partial(require_row_check, check)
-    for check in spec.checks.window:
-        yield partial(require_window_check, check)
+def _room_for_folds(frozen: FrozenSpec) -> None:
+    """Refuse folds that leave no time of the training window before the oldest of them, so that no run can train."""
+    training, data = frozen.spec.training, frozen.spec.data
+    unit = nominal(data.partition)
+    if not data.time_ordered:
+        if training.window.days < training.folds + 2:
+            raise SpecError(f"training.folds: {training.folds} are more than rows without a time can be cut into.")
+        return
+    window = unit * max(1, round(training.window / unit))
+    fold = max(frozen.spec.gate.holdout, unit)
+    least = fold * training.folds + unit
+    if window < least:
+        raise SpecError(
+            f"training.window: {format_duration(window)} are cut into training.folds ({training.folds}) of "
+            f"gate.holdout's length ({format_duration(fold)}), and nothing is left to learn from before the oldest: no "
+            f"run could train. Use a training.window of at least {format_duration(least)}, a shorter gate.holdout, or "
+            "fewer training.folds."
+        )
 
 
 def _decidable(frozen: FrozenSpec) -> None:
@@ -56,9 +128,70 @@ def _decidable(frozen: FrozenSpec) -> None:
         )
 
 
-def _problem(check: Callable[[], object]) -> str | None:
+def _problem(check: _Check, passed: MutableSet[str]) -> str | None:
+    mark = None if check.values is None else digest_of(check.values)
+    if mark in passed:
+        return None
     try:
-        check()
+        check.ask()
     except RetrainingError as error:
         return str(error)
+    if mark is not None:
+        passed.add(mark)
     return None
+
+
+# --- sources ------------------------------------------------------------------------------------------------------
+
+
+def unknown_connections(frozen: FrozenSpec) -> list[str]:
+    """Say which connections of a spec the environment does not know; Airflow may know them all the same."""
+    from retraining.sources.base import connection_variable
+
+    found = []
+    for where, source in _sources(frozen.spec.data):
+        if source.connection is not None and not os.environ.get(connection_variable(source.connection)):
+            variable = connection_variable(source.connection)
+            found.append(
+                f"{where}: connection {source.connection} is not known on this command line: {variable} is not set. "
+                f"Airflow's tasks look among Airflow's connections; to try it here, set it, and `check --connect`."
+            )
+    return found
+
+
+def connect(workspace: Workspace, frozen: FrozenSpec) -> list[str]:
+    """Read the newest whole partition from a model's sources; return a sentence about what each gave.
+
+    Raises
+    ------
+    SourceError
+        When a connection, file, table or column is missing, or the credentials are refused.
+    Unavailable
+        When the source does not answer.
+    """
+    from retraining.data import chunks, rows
+
+    spec, data = frozen.spec, frozen.spec.data
+    end = floor(datetime.now(UTC), data.partition)  # any partition will do; the newest is what is asked for every day
+    window = Window(step(end, data.partition, -1), end) if data.time_ordered else rows.HASHED
+    source, labels = workspace.sources(frozen)
+    found = source.read(window)
+    if found.num_columns:
+        located = rows.locate(frozen, found, window)
+        chunks.require(located, [*spec.features.numeric, *spec.features.categorical], f"{frozen.model}, source")
+    told = [_gave("data.source", found, window)]
+    if labels is not None and data.labels is not None:
+        known = labels.read(window)
+        if known.num_columns:
+            recorded = [data.labels.recorded_at] if data.labels.recorded_at else []
+            chunks.require(known, [*data.key, *data.known_late, *recorded], f"{frozen.model}, labels")
+        told.append(_gave("data.labels", known, window))
+    return told
+
+
+def _gave(where: str, found: pa.Table, window: Window) -> str:
+    return f"{where} answers: {found.num_rows:,} rows, {found.num_columns:,} columns, when asked for {window}"
+
+
+def _sources(data: Data) -> list[tuple[str, Source]]:
+    return [("data.source", data.source), *([("data.labels", data.labels)] if data.labels else [])]

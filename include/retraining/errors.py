@@ -43,6 +43,34 @@ def said(error: BaseException) -> str:
     return lines[0] if isinstance(error, (RetrainingError, Unavailable)) else f"{name}: {lines[0]}"
 
 
+def how_to_retrain(model: str) -> str:
+    """Say how a model gets its first champion, with Airflow and without."""
+    return f"Run `retrain__{model}` in Airflow, or `python -m retraining run {model} --as-of TIME`, first."
+
+
+SHORTEST_REASON = 3
+"""Characters: enough to refuse an empty one; whether it is a good one is for its readers."""
+
+
+def given_reason(reason: str, what: str) -> str:
+    """Return a reason without the spaces around it.
+
+    Raises
+    ------
+    RequestError
+        When it is empty or too short to be one.
+    """
+    text = reason.strip()
+    if len(text) >= SHORTEST_REASON:
+        return text
+    if not text:
+        raise RequestError(f"{what} needs a reason, which is kept for ever: --reason says why. Nothing was changed.")
+    raise RequestError(
+        f"{what}: the reason {text!r} is too short: give at least {SHORTEST_REASON} characters; it is kept for ever. "
+        "Nothing was changed."
+    )
+
+
 class RetrainingError(Exception):
     """Raise when a request, a spec, data or a record is wrong, so that the same call would fail again."""
 

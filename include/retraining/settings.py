@@ -34,6 +34,11 @@ class Settings:
         """The artifact root for a local MLflow database; None when a server decides."""
         return None if self.mlflow.startswith(("http:", "https:")) else (self.home / "mlartifacts").as_uri()
 
+    @property
+    def ledger_variable(self) -> str:
+        """The environment variable that the ledger's address comes from."""
+        return "RETRAINING_HOME" if self.ledger == _ledger_in(self.home) else "RETRAINING_LEDGER"
+
 
 def settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings from `RETRAINING_*` and `MLFLOW_TRACKING_URI`, with embedded defaults under the home."""
@@ -43,12 +48,16 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
     return Settings(
         home=home,
         store=env.get("RETRAINING_STORE") or (home / "store").as_uri(),
-        ledger=env.get("RETRAINING_LEDGER") or f"sqlite:///{home / 'ledger.db'}",
+        ledger=env.get("RETRAINING_LEDGER") or _ledger_in(home),
         mlflow=env.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}",
         models=Path(env.get("RETRAINING_MODELS") or root / "include" / "models").expanduser().absolute(),
         lock=_lock(env.get("RETRAINING_LOCK"), root / "requirements.txt"),
         trusted=tuple(name for part in env.get("RETRAINING_TRUSTED", "").split(",") if (name := part.strip())),
     )
+
+
+def _ledger_in(home: Path) -> str:
+    return f"sqlite:///{home / 'ledger.db'}"
 
 
 def _lock(given: str | None, usual: Path) -> Path | None:

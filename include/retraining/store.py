@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
-import fsspec
-from fsspec.implementations.local import LocalFileSystem
-
 from retraining.errors import Damaged, Unavailable
 
 _MODIFIED = ("mtime", "LastModified", "last_modified", "updated", "created")
@@ -40,6 +37,9 @@ class Store:
     """
 
     def __init__(self, url: str) -> None:
+        import fsspec  # what only asks the ledger can spare it
+        from fsspec.implementations.local import LocalFileSystem
+
         self.url = url
         self._fs, self._root = fsspec.core.url_to_fs(url)
         self._local = isinstance(self._fs, LocalFileSystem)

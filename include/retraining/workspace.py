@@ -6,23 +6,29 @@ import json
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from retraining.data.ingest import Reader
 from retraining.errors import Damaged, RequestError
 from retraining.ledger import Ledger
 from retraining.records import digest_of
 from retraining.settings import Settings
-from retraining.sources import Places, Resolver, environment_resolver, open_labels, open_source
-from retraining.spec import FrozenSpec, find_models, freeze, load, spec_key, thaw
 from retraining.store import Store
 
 if TYPE_CHECKING:
     from retraining.artifacts.registry import Registry
+    from retraining.data.ingest import Reader
+    from retraining.sources import Resolver, RowSource
+    from retraining.spec import FrozenSpec
 
 
 class Workspace:
-    """An installation's parts. Opening a workspace does nothing; each part opens when it is first used."""
+    """An installation's parts. Opening a workspace does nothing; each part opens when it is first used.
 
-    def __init__(self, settings: Settings, resolver: Resolver = environment_resolver) -> None:
+    Parameters
+    ----------
+    resolver
+        Turns a connection's name into its URL; without one, the environment does.
+    """
+
+    def __init__(self, settings: Settings, resolver: Resolver | None = None) -> None:
         self.settings, self._resolver = settings, resolver
 
     @cached_property
@@ -33,7 +39,7 @@ class Workspace:
     @cached_property
     def ledger(self) -> Ledger:
         """The record of decisions."""
-        return Ledger(self.settings.ledger)
+        return Ledger(self.settings.ledger, self.settings.ledger_variable)
 
     @cached_property
     def registry(self) -> Registry:
@@ -50,6 +56,8 @@ class Workspace:
         RequestError
             When there is no such model.
         """
+        from retraining.spec import find_models, load
+
         models = find_models(self.settings.models)
         if model not in models:
             raise RequestError(
@@ -59,6 +67,8 @@ class Workspace:
 
     def freeze(self, frozen: FrozenSpec) -> str:
         """Keep a spec as it is; return its id."""
+        from retraining.spec import freeze, spec_key
+
         self.store.write_once(spec_key(frozen.id), freeze(frozen))
         return frozen.id
 
@@ -70,6 +80,8 @@ class Workspace:
         Damaged
             When it is missing, or is not what was frozen.
         """
+        from retraining.spec import spec_key, thaw
+
         key = spec_key(spec_id)
         document = self.store.read_json(key)
         if digest_of(document) != spec_id:
@@ -78,6 +90,14 @@ class Workspace:
 
     def reader(self, frozen: FrozenSpec) -> Reader:
         """Return the reader of a model's source."""
-        places = Places(self.settings.models, self.settings.home / "cache")
-        source = open_source(frozen, places, self._resolver)
-        return Reader(frozen, source, open_labels(frozen, places, self._resolver), self.store, self.ledger)
+        from retraining.data.ingest import Reader  # reading rows takes libraries that questions can spare
+
+        return Reader(frozen, *self.sources(frozen), self.store, self.ledger)
+
+    def sources(self, frozen: FrozenSpec) -> tuple[RowSource, RowSource | None]:
+        """Return the source of a model's rows, and that of its labels where they have one; nothing is read yet."""
+        from retraining.sources import Places, environment_resolver, open_labels, open_source
+
+        places, resolver = Places(self.settings.models, self.settings.home / "cache"), self._resolver
+        resolve = resolver or environment_resolver
+        return open_source(frozen, places, resolve), open_labels(frozen, places, resolve)

@@ -16,11 +16,10 @@ from retraining.records import Item
 from retraining.rollout.approval import (
     TIMEOUT,
     act_on_answer,
-    has_warning,
-    needs_approval,
     question,
     record_answer,
 )
+from retraining.rollout.waiting import has_warning, needs_approval
 from retraining.spec import Spec
 from retraining.workspace import Workspace
 from samples.records import verdict as a_verdict

@@ -96,7 +96,7 @@ def test_the_command_line_asks_for_a_name_and_shows_what_was_done(
 @pytest.mark.parametrize("missing", [{"by": " "}, {"reason": ""}, {"reason": " x "}])
 def test_an_override_needs_a_name_and_a_reason(rejected: tuple[Workspace, Verdict], missing: dict[str, str]) -> None:
     workspace, verdict = rejected
-    with pytest.raises(RequestError, match="needs a name and a reason"):
+    with pytest.raises(RequestError, match="needs (a reason|the name)|too short"):
         override(workspace, verdict.id, **{**WHO, **missing})
     assert live(workspace) == [1]
 

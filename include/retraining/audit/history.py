@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import groupby
 
-from retraining.data.snapshots import read_manifest
 from retraining.errors import Damaged
 from retraining.ledger import Ledger
 from retraining.records import Alert, Approval, Champion, Closing, Override, Snapshot, Window, short, shown_day
+from retraining.rollout.waiting import Waiting
 from retraining.store import Store
 from retraining.validation.quarantine import entries
 
-_ORDER = ("quarantine", "decision", "request", "alert", "verdict", "answer", "champion")
-"""What comes first at the same as-of time: the cause before what it caused."""
+_ORDER = ("quarantine", "decision", "request", "alert", "verdict", "answer", "champion", "waiting")
+"""What comes first at the same as-of time where it is not known what was written first: the cause."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened to a model; `id` is the start of the record's id, empty for an alert."""
+    """One thing that happened to a model; `id` is the start of the record's id, empty for an alert.
+
+    `recorded_at` is when it was written down, where that is known.
+    """
 
     as_of: datetime
     event: str
     id: str
     text: str
+    recorded_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -66,41 +71,63 @@ def versions_of(ledger: Ledger, store: Store, model: str) -> list[VersionEntry]:
     return [_version(ledger, store, entry, after) for entry, after in zip(history, [*history[1:], None], strict=True)]
 
 
-def events_of(ledger: Ledger, model: str, newest: int | None = None) -> list[Event]:
-    """Return everything the ledger knows of a model, oldest as-of first.
+def events_of(ledger: Ledger, model: str, waiting: Sequence[Waiting] = (), *, newest: int | None = None) -> list[Event]:
+    """Return everything the ledger knows of a model, oldest as-of first; at one as-of time what was written first.
 
     Parameters
     ----------
+    waiting
+        The promotions that wait, which are no event yet.
     newest
         Only so many of the newest events; of what happens daily no more are read.
     """
-    found = sorted(_events(ledger, model, newest), key=lambda e: (e.as_of, _ORDER.index(e.event), e.text))
+    written = ledger.recording_times(model)
+    events = [*_watched(ledger, model, written, newest), *_judged(ledger, model, written, newest)]
+    events += [Event(w.as_of, "waiting", short(w.verdict_id), f"waits {w.what}. {w.how}") for w in waiting]
+    events.sort(key=lambda e: (e.as_of, _ORDER.index(e.event)))
+    found = [event for _, same in groupby(events, key=lambda e: e.as_of) for event in _as_written(list(same))]
     return found if newest is None else found[-newest:]
 
 
-def _events(ledger: Ledger, model: str, newest: int | None) -> Iterator[Event]:
+def _as_written(events: list[Event]) -> list[Event]:
+    """Return the events of one as-of time as they were written down; one whose time is not known stays in its place."""
+    moments: list[datetime | None] = []
+    for event in events:
+        moments.append(event.recorded_at or (moments[-1] if moments else None))
+    unknown = datetime.min.replace(tzinfo=UTC)
+    pairs = sorted(zip(moments, events, strict=True), key=lambda pair: pair[0] or unknown)
+    return [event for _, event in pairs]
+
+
+def _watched(ledger: Ledger, model: str, written: Mapping[str, datetime], newest: int | None) -> Iterator[Event]:
     for q in entries(ledger, model):
         checks = "; ".join(sorted(q.checks))
         state = f"{q.state} {q.detail}".strip()
         yield Event(q.partition, "quarantine", "", f"{q.n_rows} of {q.n_partition:,} rows ({checks}): {state}")
     for d in ledger.decisions(model) if newest is None else ledger.newest_decisions_of(model, newest):
         held = f" ({'; '.join(d.would_change)})" if d.outcome == "held" else ""
-        yield Event(d.as_of, "decision", short(d.id), f"{d.outcome}: {d.reason or '; '.join(d.reasons)}{held}")
+        text = f"{d.outcome}: {d.reason or '; '.join(d.reasons)}{held}"
+        yield Event(d.as_of, "decision", short(d.id), text, written.get(d.id))
     closings = ledger.closings(model)
     for r, served in ledger.requests(model):
-        yield Event(r.as_of, "request", short(r.id), f"{r.reason} ({describe_request(served, closings.get(r.id))})")
+        text = f"{r.reason} ({describe_request(served, closings.get(r.id))})"
+        yield Event(r.as_of, "request", short(r.id), text, written.get(r.id))
     for told in ledger.incidents(model) if newest is None else ledger.newest_incidents_of(model, newest):
         yield Event(told[0].as_of, "alert", "", describe_alert(told))
+
+
+def _judged(ledger: Ledger, model: str, written: Mapping[str, datetime], newest: int | None) -> Iterator[Event]:
     answers, overrides = ledger.approvals(model), ledger.overrides(model)
     for v in ledger.verdicts(model) if newest is None else ledger.newest_verdicts_of(model, newest):
-        flag = " [dry run]" if v.dry_run else ""
+        as_of, flag = v.evaluation.as_of, " [dry run]" if v.dry_run else ""
         flag += f" [overridden by {overrides[v.id].by}]" if v.id in overrides else ""
-        yield Event(v.evaluation.as_of, "verdict", short(v.id), f"{v.decision}{flag}: {v.reasons[-1]}")
+        yield Event(as_of, "verdict", short(v.id), f"{v.decision}{flag}: {v.reasons[-1]}", written.get(v.id))
         if v.id in answers:
-            yield Event(v.evaluation.as_of, "answer", short(v.id), describe_answer(answers[v.id]))
+            answer = answers[v.id]
+            yield Event(as_of, "answer", short(v.id), describe_answer(answer), answer.answered_at)
     for c in ledger.champions(model):
         head = f"champion {c.sequence}: version {c.version}, {c.kind} by {c.by}, trained to {shown_day(c.cutoff)}"
-        yield Event(c.as_of, "champion", short(c.release_id), f"{head}; {c.reason}")
+        yield Event(c.as_of, "champion", short(c.release_id), f"{head}; {c.reason}", c.created_at)
 
 
 def describe_answer(answer: Approval) -> str:
@@ -134,10 +161,8 @@ def describe_override(made: Override) -> str:
 
 
 def _version(ledger: Ledger, store: Store, entry: Champion, after: Champion | None) -> VersionEntry:
-    from retraining.artifacts.stored import (  # imports scikit-learn, which the rest of history can spare
-        ModelCard,
-        read_card,
-    )
+    from retraining.artifacts.stored import ModelCard, read_card  # what learns and reads rows, here alone
+    from retraining.data.snapshots import read_manifest
 
     card: ModelCard | None = None
     data: Snapshot | None = None

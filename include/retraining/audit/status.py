@@ -10,16 +10,19 @@ from functools import cache
 from retraining.calendars import shortest_interval
 from retraining.ledger import Ledger
 from retraining.records import Champion, Request, TriggerDecision, Verdict
+from retraining.rollout.waiting import Waiting, waiting_of
 from retraining.spec import FrozenSpec
 from retraining.workspace import Workspace
 
 _MISSED_RUNS = 2
 """A model is stale after two missed retrainings: one may be down for maintenance."""
+_SHORTEST = timedelta(days=1)
+"""Retrainings that are due more often than daily are missed by the day."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """What is known of a model now."""
+    """What is known of a model now; `waiting` holds the promotions that wait, oldest first."""
 
     model: str
     mode: str
@@ -29,6 +32,7 @@ class Status:
     requests: tuple[Request, ...]
     n_alerts: int
     stale: str | None
+    waiting: tuple[Waiting, ...]
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class Known:
     decisions: Mapping[str, TriggerDecision]
     requests: Mapping[str, Sequence[Request]]
     alerts: Mapping[str, int]
+    promotions: Mapping[str, Sequence[Verdict]]
+    """Released promotions of which nothing has become yet."""
 
     @classmethod
     def of_all(cls, ledger: Ledger, now: datetime) -> Known:
@@ -52,6 +58,7 @@ class Known:
             decisions=ledger.newest_decisions(),
             requests=ledger.open_requests_by_model(),
             alerts=ledger.alert_counts(),
+            promotions=ledger.without_outcome(),
         )
 
     @classmethod
@@ -66,6 +73,7 @@ class Known:
             decisions={model: decision} if decision else {},
             requests={model: ledger.open_requests(model)},
             alerts=ledger.alert_counts(),
+            promotions=ledger.without_outcome(model),
         )
 
 
@@ -91,6 +99,7 @@ def status(workspace: Workspace, frozen: FrozenSpec, now: datetime, known: Known
         requests=tuple(known.requests.get(model, ())),
         n_alerts=known.alerts.get(model, 0),
         stale=_stale(frozen, known.judged.get(model), champion, now),
+        waiting=waiting_of(workspace, known.promotions.get(model, ()), champion),
     )
 
 
@@ -105,6 +114,8 @@ def _stale(frozen: FrozenSpec, judged: datetime | None, champion: Champion | Non
     else:
         return "was never retrained"
     age = now - since
+    if age <= _SHORTEST * _MISSED_RUNS:
+        return None
     limit = _allowed(frozen.spec.retrain.schedule)
     return f"{what} is {age.days} days old, the schedule allows {limit.days}" if age > limit else None
 
@@ -112,4 +123,4 @@ def _stale(frozen: FrozenSpec, judged: datetime | None, champion: Champion | Non
 @cache
 def _allowed(schedule: str) -> timedelta:
     """Return how old the last verdict may be; most models of a fleet share a schedule."""
-    return max(shortest_interval(schedule), timedelta(days=1)) * _MISSED_RUNS
+    return max(shortest_interval(schedule), _SHORTEST) * _MISSED_RUNS

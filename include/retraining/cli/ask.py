@@ -1,72 +1,22 @@
-"""Questions: check, status, history, explain."""
+"""Questions: status, history, explain."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from retraining.audit.history import VersionEntry, describe_answer, describe_override, events_of, versions_of
-from retraining.audit.status import Known, Status
-from retraining.audit.status import status as status_of
-from retraining.care.verify import verify
-from retraining.checking import check_spec
 from retraining.cli.cards import write_page
-from retraining.cli.common import Json, time_or_now, workspace
+from retraining.cli.common import Json, ModelOrDecision, OptionalModel, ShownModel, time_or_now, workspace
 from retraining.cli.output import EXIT_FAILED, console, print_json, print_table
-from retraining.cli.stored import print_verification
-from retraining.errors import RequestError, RetrainingError
+from retraining.errors import RequestError
 from retraining.records import Champion, TriggerDecision, Verdict, short, shown_day, to_dict
-from retraining.spec import find_models, load
 from retraining.workspace import Workspace
 
-OptionalModel = Annotated[str | None, typer.Argument(help="A model's name; default: all.")]
-
-
-def check(
-    model: OptionalModel = None,
-    store: Annotated[bool, typer.Option("--store", help="Check the object store instead: damage and gaps.")] = False,
-    deep: Annotated[bool, typer.Option("--deep", help="With --store: compute every chunk's id again, too.")] = False,
-    json: Json = False,
-) -> None:
-    """Check the YAMLs: keys, SQL, estimators, metrics, expectations, schedules. With --store: what is stored."""
-    work = workspace()
-    if store or deep:
-        _check_store(work, model, deep=deep, as_json=json)
-        return
-    models = find_models(work.settings.models)
-    if model is not None and model not in models:
-        work.spec(model)  # raises with the names there are
-    found: dict[str, list[str]] = {}
-    for name, path in models.items():
-        if model in (None, name):
-            try:
-                found[name] = check_spec(load(path))
-            except RetrainingError as error:
-                found[name] = [str(error)]
-    if json:
-        print_json({name: {"ok": not problems, "problems": problems} for name, problems in found.items()})
-    else:
-        for name, problems in found.items():
-            console.print(f"[{'red' if problems else 'green'}]{'broken' if problems else 'ok':<7}[/] {name}")
-            for problem in problems:
-                text = problem if problem.startswith(models[name].name) else f"{models[name].name}: {problem}"
-                console.print(text, markup=False)
-    if any(found.values()):
-        raise typer.Exit(EXIT_FAILED)
-
-
-def _check_store(work: Workspace, model: str | None, *, deep: bool, as_json: bool) -> None:
-    if model is not None:
-        raise RequestError("check --store looks at the whole store, which models share: leave the model out.")
-    found = verify(work, deep=deep)
-    if as_json:
-        print_json(to_dict(found))
-    else:
-        print_verification(found)
-    if found.damage:
-        raise typer.Exit(EXIT_FAILED)
+if TYPE_CHECKING:
+    from retraining.audit.history import VersionEntry
+    from retraining.audit.status import Status
 
 
 def status(
@@ -76,6 +26,10 @@ def status(
     json: Json = False,
 ) -> None:
     """Show champion, newest verdict, newest decision and open requests of each model."""
+    from retraining.audit.status import Known
+    from retraining.audit.status import status as status_of
+    from retraining.spec import find_models
+
     work = workspace()
     names = [model] if model else list(find_models(work.settings.models))
     now = time_or_now(as_of)
@@ -86,23 +40,28 @@ def status(
     else:
         columns = ("model", "mode", "champion", "estimator", "trained to", "last verdict", "monitor", "open", "stale")
         print_table("Models", columns, [_status_row(s) for s in found])
+        for w in (w for s in found for w in s.waiting):
+            console.print(f"{w.model}: verdict {short(w.verdict_id)} waits {w.what}. {w.how}", markup=False)
     if fail_if_stale and any(s.stale for s in found):
         raise typer.Exit(EXIT_FAILED)
 
 
 def history(
-    model: Annotated[str, typer.Argument(help="The model's name.")],
+    model: ShownModel,
     versions: Annotated[
         bool, typer.Option("--versions", help="Per champion: its data, code, verdict and time in office.")
     ] = False,
     json: Json = False,
 ) -> None:
     """Show the champion history, every verdict, decision, request and alert of a model, in order."""
+    from retraining.audit.history import events_of
+    from retraining.rollout.waiting import waiting
+
     work = workspace()
     if versions:
         _show_versions(work, model, json)
         return
-    events = events_of(work.ledger, model)
+    events = events_of(work.ledger, model, waiting(work, model))
     if not events:
         work.spec(model)  # raises when there is no such model
     if json:
@@ -113,7 +72,7 @@ def history(
 
 
 def explain(
-    identity: Annotated[str, typer.Argument(help="A verdict's or decision's id (its start will do), or a model.")],
+    identity: ModelOrDecision,
     html: Annotated[Path | None, typer.Option("--html", help="Write a verdict's page into this file, too.")] = None,
     json: Json = False,
 ) -> None:
@@ -152,6 +111,8 @@ def _print_checklist(work: Workspace, verdict: Verdict) -> None:
 
 
 def _show_versions(work: Workspace, model: str, json: bool) -> None:
+    from retraining.audit.history import versions_of
+
     found = versions_of(work.ledger, work.store, model)
     if not found:
         work.spec(model)  # raises when there is no such model
@@ -188,11 +149,16 @@ def _status_row(s: Status) -> tuple[object, ...]:
         _champion(champion) if champion else None,
         champion.estimator.rpartition(".")[2] if champion else None,
         shown_day(champion.cutoff) if champion else None,
-        f"{verdict.decision} {short(verdict.id)}" if verdict else None,
+        _verdict(verdict, s) if verdict else None,
         f"{decision.outcome} {decision.as_of:%Y-%m-%d}" if decision else None,
         len(s.requests),
         s.stale,
     )
+
+
+def _verdict(verdict: Verdict, s: Status) -> str:
+    waits = any(w.verdict_id == verdict.id for w in s.waiting)
+    return f"{verdict.decision} {short(verdict.id)}{', waiting' if waits else ''}"
 
 
 def _champion(champion: Champion) -> str:
@@ -211,7 +177,9 @@ def _find(work: Workspace, identity: str) -> Verdict | TriggerDecision:
 
 
 def _people(work: Workspace, record: Verdict | TriggerDecision) -> dict[str, object]:
-    """Return what people said about a verdict: the answer to a promotion that waited, an override."""
+    """Return what people said, or are asked, about a verdict: an answer, an override, what it waits for."""
+    from retraining.rollout.waiting import waits_for
+
     if not isinstance(record, Verdict):
         return {}
     answer = work.ledger.approval_of(record.id)
@@ -219,10 +187,14 @@ def _people(work: Workspace, record: Verdict | TriggerDecision) -> dict[str, obj
     return {
         "approval": None if answer is None else to_dict(answer),
         "override": None if made is None else to_dict(made),
+        "waiting": None if (waits := waits_for(work, record)) is None else to_dict(waits),
     }
 
 
 def _said(work: Workspace, record: Verdict | TriggerDecision) -> list[str]:
+    from retraining.audit.history import describe_answer, describe_override
+    from retraining.rollout.waiting import waits_for
+
     if not isinstance(record, Verdict):
         return []
     answer = work.ledger.approval_of(record.id)
@@ -230,6 +202,8 @@ def _said(work: Workspace, record: Verdict | TriggerDecision) -> list[str]:
     outcome = work.ledger.outcome(record.id)
     found = [f"{outcome.outcome}: {outcome.detail}"] if outcome else []
     found += [describe_answer(answer)] if answer else []
+    waits = waits_for(work, record)
+    found += [f"waiting {waits.what}. {waits.how}"] if waits else []
     return found + ([describe_override(made)] if made else [])
 
 
@@ -242,5 +216,5 @@ def _print_list(title: str, items: tuple[str, ...]) -> None:
 
 def add_to(app: typer.Typer) -> None:
     """Add this module's commands."""
-    for command in (check, status, history, explain):
+    for command in (status, history, explain):
         app.command()(command)

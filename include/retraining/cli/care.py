@@ -7,10 +7,8 @@ from typing import Annotated
 
 import typer
 
-from retraining.care import retention
 from retraining.cli.common import Json, Model, Reason, person, time_or_now, workspace
 from retraining.cli.output import print_json
-from retraining.cli.stored import print_erasure, print_plan, print_sweep
 from retraining.errors import RequestError
 from retraining.records import to_dict
 
@@ -21,6 +19,9 @@ def housekeeping(
     json: Json = False,
 ) -> None:
     """Free what no champion, verdict, request or run needs and `retention.keep` no longer keeps."""
+    from retraining.care import retention
+    from retraining.cli.stored import print_plan, print_sweep
+
     work = workspace()
     plan = retention.plan(work, time_or_now(as_of))
     done = None if dry_run else retention.sweep(work, plan)
@@ -47,6 +48,7 @@ def erase(
     are models of other sources that have such a key.
     """
     from retraining.care.erase import erase as remove  # imports scikit-learn, which takes seconds
+    from retraining.cli.stored import print_erasure
 
     given = dict(_column_and_value(text) for text in key)
     if len(given) < len(key):

@@ -1,4 +1,4 @@
-"""What commands share: options, and the workspace they work in."""
+"""What commands share: options, what a shell may complete, and the workspace they work in."""
 
 from __future__ import annotations
 
@@ -8,11 +8,31 @@ from typing import Annotated
 
 import typer
 
+from retraining.errors import RetrainingError
 from retraining.settings import settings
 from retraining.windows import parse_time
 from retraining.workspace import Workspace
 
-Model = Annotated[str, typer.Argument(help="The model's name: its YAML's file name.")]
+
+def complete_model(incomplete: str) -> list[str]:
+    """Return the models whose names begin so, for the shell; none where there is no folder of models."""
+    from retraining.spec import find_models
+
+    try:
+        return [name for name in find_models(settings().models) if name.startswith(incomplete)]
+    except RetrainingError:  # the command itself says so; a shell that is completing has no place for it
+        return []
+
+
+Model = Annotated[str, typer.Argument(help="The model's name: its YAML's file name.", autocompletion=complete_model)]
+ShownModel = Annotated[str, typer.Argument(help="The model's name.", autocompletion=complete_model)]
+OptionalModel = Annotated[
+    str | None, typer.Argument(help="A model's name; default: all.", autocompletion=complete_model)
+]
+ModelOrDecision = Annotated[
+    str,
+    typer.Argument(help="A verdict's or decision's id (its start will do), or a model.", autocompletion=complete_model),
+]
 AsOf = Annotated[str, typer.Option("--as-of", help="The time the run is about, ISO 8601; without an offset UTC.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept for ever.")]

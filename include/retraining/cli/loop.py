@@ -8,10 +8,6 @@ import typer
 
 from retraining.cli.common import AsOf, Json, Model, Reason, time_or_now, workspace
 from retraining.cli.output import console, print_json, progress
-from retraining.pipeline import monitor as watching
-from retraining.pipeline import retrain
-from retraining.pipeline import score as scoring
-from retraining.pipeline.admission import admit
 from retraining.records import to_dict
 
 
@@ -23,6 +19,10 @@ def run(
     json: Json = False,
 ) -> None:
     """Retrain: ingest, validate, train, evaluate, gate, release, deploy. A rejected challenger is a success."""
+    from retraining.pipeline import retrain
+    from retraining.pipeline.admission import admit
+    from retraining.rollout.waiting import how_to_answer
+
     work = workspace()
     when = time_or_now(as_of)
     frozen = work.spec(model)
@@ -34,10 +34,14 @@ def run(
         )
     else:
         console.print(result.text, markup=False)
+        if result.verdict is not None and result.deployment is not None and result.deployment.outcome == "waiting":
+            console.print(how_to_answer(result.verdict), markup=False)
 
 
 def score(model: Model, as_of: AsOf, json: Json = False) -> None:
     """Score every whole partition before the as-of time that was not scored yet, with the champion."""
+    from retraining.pipeline import score as scoring
+
     work = workspace()
     found = scoring.run(work, work.spec(model), time_or_now(as_of), progress)
     if json:
@@ -54,6 +58,8 @@ def monitor(
     json: Json = False,
 ) -> None:
     """Compare a day with the champion's training data, and decide whether to ask for a retraining."""
+    from retraining.pipeline import monitor as watching
+
     work = workspace()
     decision = watching.run(work, work.spec(model), time_or_now(as_of), progress, html=html)
     if json:

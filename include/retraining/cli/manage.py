@@ -49,11 +49,13 @@ def override(
 @registry_app.command("show")
 def registry_show(model: Model, json: Json = False) -> None:
     """Compare the ledger's champion with MLflow's alias."""
+    from retraining.artifacts.alias import read_alias
+
     work = workspace()
     champion = work.ledger.champion(model)
     if champion is None:
         raise RequestError(f"{model}: has no champion.")
-    alias = work.registry.alias(model)
+    alias = read_alias(work.settings, model)
     state = {"ledger": champion.version, "alias": alias, "agree": alias == champion.version}
     if json:
         print_json(state)

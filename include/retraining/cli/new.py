@@ -87,6 +87,7 @@ def _figures(done: Written) -> dict[str, object]:
         "numeric": roles.numeric,
         "categorical": roles.categorical,
         "aside": {a.name: a.why for a in roles.aside},
+        "doubtful": roles.doubtful,
         "warning": done.draft.amounts.warning,
     }
 
@@ -101,9 +102,16 @@ def _print(done: Written, commands: list[str]) -> None:
         f"  {found.target.task.value}, {found.target.metric.value}, {n_features} features, {when}; mode suggest",
         *(f"  not a feature: {a.name}: {a.why}" for a in (*roles.outcomes, *roles.left_out)),
     ]
+    lines += [
+        f"  WARNING: {name} is a numeric feature, each row with a whole number of its own: take it out if it is an id"
+        for name in roles.doubtful
+    ]
     if found.amounts.warning:
         lines.append(f"  WARNING: {found.amounts.warning}")
-    lines += ["Each choice has its reason in a comment; say who answers for it under owner. Next:"]
+    lines += [
+        "Each choice has its reason in a comment; say who answers for it under owner.",
+        "mode suggest: a promotion waits for a person's answer in Airflow. Next:",
+    ]
     for line in [*lines, *(f"  python -m retraining {c}" for c in commands)]:
         console.print(line, markup=False)
 

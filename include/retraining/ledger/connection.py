@@ -28,8 +28,8 @@ _INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.in
 class Connected:
     """What every part of the ledger stands on: reading, and adding what is not there yet."""
 
-    def __init__(self, url: str) -> None:
-        self._url, self._engine = url, open_engine(url)
+    def __init__(self, url: str, variable: str = "RETRAINING_LEDGER") -> None:
+        self._url, self._engine = url, open_engine(url, variable)
 
     def close(self) -> None:
         """Give the connections back. Other ledgers of this process, which share them, go on with new ones."""

@@ -9,12 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy import URL, Connection, Engine, column, create_engine, event, make_url, select, table, text
+from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError
 
 from retraining.errors import RequestError, Unavailable
 
@@ -24,6 +20,7 @@ _BUSY_TIMEOUT_S = 30
 """How long a SQLite writer waits for another: a task's transactions take milliseconds, so this means a hung process."""
 _PATIENCE = {"connect_timeout": 10}
 """Seconds until a server that does not answer counts as away: a page says so then, instead of hanging."""
+_MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 727_413_925
 """PostgreSQL advisory lock under which migrations run; an arbitrary constant of this application."""
 
@@ -34,8 +31,8 @@ _inherited: list[object] = []
 """Pools of connections that a parent opened, kept so that no one closes them here: the parent goes on using them."""
 
 
-def open_engine(url: str) -> Engine:
-    """Return this process's engine for a database, whose schema is up to date.
+def open_engine(url: str, variable: str = "RETRAINING_LEDGER") -> Engine:
+    """Return this process's engine for a database, whose schema is up to date; `variable` says where it is.
 
     Raises
     ------
@@ -47,7 +44,7 @@ def open_engine(url: str) -> Engine:
     _watch_forks()
     with _opening:
         if url not in _engines:
-            _engines[url] = _upgraded(url)
+            _engines[url] = _upgraded(url, variable)
         return _engines[url]
 
 
@@ -73,7 +70,7 @@ def _after_fork() -> None:
         engine.dispose(close=False)
 
 
-def _upgraded(url: str) -> Engine:
+def _upgraded(url: str, variable: str) -> Engine:
     try:
         parsed = make_url(url)
     except ArgumentError as error:
@@ -88,7 +85,7 @@ def _upgraded(url: str) -> Engine:
     except (OperationalError, OSError) as error:
         engine.dispose()
         shown, cause = parsed.render_as_string(hide_password=True), getattr(error, "orig", error)
-        text = f"ledger {shown}: cannot be opened: {first_line(cause)}. Check RETRAINING_LEDGER and the database."
+        text = f"ledger {shown}: cannot be opened: {first_line(cause)}. Check {variable} and the database."
         raise Unavailable(text) from error
     return engine
 
@@ -130,16 +127,34 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
+def newest_revision() -> str:
+    """Return the revision of the newest migration: the number its file's name begins with."""
+    return max(path.name for path in (_MIGRATIONS / "versions").glob("[0-9]*.py")).partition("_")[0]
+
+
 def _upgrade(engine: Engine) -> None:
+    if _revision(engine) == newest_revision():
+        return
+    from alembic import command  # takes longer to import than a question to the ledger takes
+    from alembic.config import Config
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    head = ScriptDirectory.from_config(config).get_current_head()
-    with engine.connect() as connection:
-        if MigrationContext.configure(connection).get_current_revision() == head:
-            return
+    config.set_main_option("script_location", str(_MIGRATIONS))
     logging.getLogger("alembic").setLevel(logging.WARNING)
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _revision(engine: Engine) -> str | None:
+    """Return the revision the tables are at, None where there are none."""
+    with engine.connect() as connection:
+        try:
+            return connection.execute(select(column("version_num")).select_from(table("alembic_version"))).scalar()
+        except (OperationalError, ProgrammingError):  # SQLite, PostgreSQL: there is no such table
+            connection.rollback()
+            if engine.dialect.has_table(connection, "alembic_version"):
+                raise
+            return None

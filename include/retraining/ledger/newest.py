@@ -53,6 +53,15 @@ class Newest(Connected):
         query = query.where(c.decision == "promote", _SERIOUS, t.outcomes.c.row.is_(None))
         return self._grouped(Verdict, query.order_by(c.row))
 
+    def without_outcome(self, model: str | None = None) -> dict[str, list[Verdict]]:
+        """Return the released promotions of one model, or of all, of which nothing has become yet, oldest first."""
+        c = t.verdicts.c
+        query = select(c.model, c.body).join(t.releases, t.releases.c.verdict_id == c.id)
+        for became in (t.outcomes, t.overrides, t.champions):
+            query = query.outerjoin(became, became.c.verdict_id == c.id).where(became.c.row.is_(None))
+        query = query.where(c.decision == "promote", _SERIOUS).order_by(c.row)
+        return self._grouped(Verdict, query if model is None else query.where(c.model == model))
+
     def newest_decisions(self) -> dict[str, TriggerDecision]:
         """Return each model's trigger decision of the newest as-of time."""
         return self._newest(TriggerDecision, t.decisions, "as_of")

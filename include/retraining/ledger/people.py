@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, union_all
 
 from retraining.ledger import tables as t
 from retraining.ledger.connection import Connected
@@ -54,6 +55,12 @@ class People(Connected):
         c = t.closings.c
         found = self._records(Closing, select(c.body).where(c.model == model).order_by(c.row))
         return {closing.request_id: closing for closing in found}
+
+    def recording_times(self, model: str) -> dict[str, datetime]:
+        """Return when a model's verdicts, decisions and requests were written down, by their ids."""
+        tables = (t.verdicts, t.decisions, t.requests)
+        parts = [select(table.c.id, table.c.recorded_at).where(table.c.model == model) for table in tables]
+        return {row.id: to_utc(row.recorded_at) for row in self._all(union_all(*parts))}
 
 
 def _approval(row: Any) -> Approval:

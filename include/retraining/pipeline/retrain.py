@@ -195,8 +195,8 @@ def release(
 
 def deploy(workspace: Workspace, verdict: Verdict, release_id: str, by: str) -> Deployment:
     """Make the release the champion, unless the YAML wants a person's answer first."""
-    from retraining.rollout.approval import has_warning, needs_approval
     from retraining.rollout.champion import deploy as move
+    from retraining.rollout.waiting import has_warning, needs_approval
 
     spec = workspace.frozen(verdict.evaluation.spec_id).spec
     wait = needs_approval(spec, warned=has_warning(verdict))

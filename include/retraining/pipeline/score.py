@@ -14,7 +14,7 @@ from retraining.workspace import Workspace
 
 def run(workspace: Workspace, frozen: FrozenSpec, as_of: datetime, report: Report = silent) -> list[PredictionSet]:
     """Score every whole partition that nobody scored yet."""
-    from retraining.predictions.batch import pin_champion, predict, publish
+    from retraining.predictions.batch import pin_champion, predict, publish, why_nothing
 
     needs_time(frozen)
     champion = pin_champion(workspace, frozen.model)
@@ -22,7 +22,8 @@ def run(workspace: Workspace, frozen: FrozenSpec, as_of: datetime, report: Repor
     validate(workspace, frozen, champion, windows, as_of)
     report("validate", f"{len(windows)} partitions to score with champion {champion.sequence}")
     found = publish(workspace, predict(workspace, frozen, champion, windows, as_of))
-    report("publish", f"{sum(p.n_rows for p in found):,} predictions in {len(found)} partitions")
+    why = "" if found else f": {why_nothing(workspace, frozen, champion, as_of)}"
+    report("publish", f"{sum(p.n_rows for p in found):,} predictions in {len(found)} partitions{why}")
     return found
 
 

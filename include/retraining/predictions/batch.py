@@ -10,7 +10,7 @@ from retraining.artifacts import stored
 from retraining.artifacts.outputs import prediction_columns
 from retraining.artifacts.stored import StoredModel
 from retraining.data import ingest, parquet, snapshots
-from retraining.errors import RequestError
+from retraining.errors import RequestError, how_to_retrain
 from retraining.ledger.work import Stage
 from retraining.predictions.ids import ID, prediction_ids
 from retraining.records import Champion, PredictionSet, Snapshot, Window, digest_of
@@ -31,7 +31,7 @@ def pin_champion(workspace: Workspace, model: str) -> Champion:
     """
     champion = workspace.ledger.champion(model)
     if champion is None:
-        raise RequestError(f"{model}: has no champion yet, so nothing can be scored. Run `retrain__{model}` first.")
+        raise RequestError(f"{model}: has no champion yet, so nothing can be scored. {how_to_retrain(model)}")
     return champion
 
 
@@ -49,6 +49,21 @@ def windows_to_score(workspace: Workspace, frozen: FrozenSpec, champion: Champio
     window = Window(start, end)
     done = {p.window.start for p in workspace.ledger.predictions(frozen.model, window)}
     return [part for part in partitions(window, data.partition) if part.start not in done]
+
+
+def why_nothing(workspace: Workspace, frozen: FrozenSpec, champion: Champion, as_of: datetime) -> str:
+    """Say why there is no partition to score, or none of those to score had a row."""
+    data = frozen.spec.data
+    end = floor(as_of, data.partition)
+    if end <= champion.cutoff:
+        return (
+            f"nothing to score before {end:%Y-%m-%d %H:%M}: champion {champion.sequence} was trained on all rows "
+            f"before its cut-off, {champion.cutoff:%Y-%m-%d %H:%M}"
+        )
+    left = windows_to_score(workspace, frozen, champion, as_of)
+    if not left:
+        return f"every {data.partition} before {end:%Y-%m-%d %H:%M} was scored before; a published prediction stays"
+    return f"the source has no rows from {left[0].start:%Y-%m-%d %H:%M} to {left[-1].end:%Y-%m-%d %H:%M}"
 
 
 def predict(

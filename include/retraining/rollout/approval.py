@@ -12,7 +12,6 @@ from retraining.errors import RequestError
 from retraining.pages.markdown import plain, plain_table
 from retraining.records import Approval, Deployment, Evaluation, Verdict, short
 from retraining.rollout.champion import deploy, is_current
-from retraining.spec import Spec
 from retraining.workspace import Workspace
 
 TIMEOUT = "timeout"
@@ -29,18 +28,6 @@ class Question:
     body: str
     approvers: tuple[str, ...]
     deadline: datetime
-
-
-def needs_approval(spec: Spec, *, warned: bool) -> bool:
-    """Tell whether a promotion waits for a person; `warned` says whether its checklist has a warning."""
-    if spec.mode == "suggest" or spec.gate.approval == "required":
-        return True
-    return spec.gate.approval == "on_warning" and warned
-
-
-def has_warning(verdict: Verdict) -> bool:
-    """Tell whether an item of a verdict's checklist is a warning."""
-    return any(item.outcome == "warn" for item in verdict.checklist)
 
 
 def question(workspace: Workspace, verdict_id: str, asked_at: datetime) -> Question:

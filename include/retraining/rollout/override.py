@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from retraining.data import snapshots
-from retraining.errors import DeployRefused, RequestError
+from retraining.errors import DeployRefused, RequestError, given_reason
 from retraining.pages.verdicts import card
 from retraining.records import Champion, Override, Release, Trained, Verdict, short
 from retraining.rollout.alias import sync_alias
 from retraining.rollout.binding import bound_release, check_verdict
 from retraining.rollout.champion import is_current, next_champion
+from retraining.rollout.waiting import waits_for
 from retraining.workspace import Workspace
-
-_SHORTEST_REASON = 3
-"""Characters: enough to refuse an empty one; whether it is a good one is for its readers."""
 
 
 def override(workspace: Workspace, verdict_id: str, *, by: str, account: str, reason: str) -> Champion:
@@ -32,9 +30,9 @@ def override(workspace: Workspace, verdict_id: str, *, by: str, account: str, re
     DeployRefused
         When the verdict was altered, or the release fails its preflight: integrity is not a matter of opinion.
     """
-    by, reason = by.strip(), reason.strip()
-    if not by or len(reason) < _SHORTEST_REASON:
-        raise RequestError("an override needs a name and a reason; both are kept for ever.")
+    by, reason = by.strip(), given_reason(reason, "an override")
+    if not by:
+        raise RequestError("an override needs the name of who answers for it, which is kept for ever: --by.")
     verdict = workspace.ledger.verdict(verdict_id)
     if verdict is None:
         raise RequestError(f"there is no verdict {verdict_id}. `history MODEL` lists the ids.")
@@ -92,7 +90,9 @@ def _why_not(workspace: Workspace, verdict: Verdict) -> str | None:
         if answer is not None and not answer[0]:
             return f"was answered no, by {answer[1]}: an override is against the gate, not against a person. Retrain"
         if outcome is None or outcome.outcome != "refused":
-            return f"is a promotion{f' ({outcome.outcome})' if outcome else ''}: it needs no override"
+            waits = waits_for(workspace, verdict)
+            more = f". It waits {waits.what}. {waits.how.rstrip('.')}" if waits else ""
+            return f"is a promotion{f' ({outcome.outcome})' if outcome else ''}: it needs no override{more}"
     if not e.n_rows:
         return "had an empty holdout: nothing was measured that could be overridden"
     if not is_current(workspace, verdict):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from retraining.artifacts.preflight import preflight
-from retraining.errors import RequestError
+from retraining.errors import RequestError, given_reason
 from retraining.records import Champion
 from retraining.rollout.alias import sync_alias
 from retraining.workspace import Workspace
@@ -26,10 +26,11 @@ def rollback(workspace: Workspace, model: str, sequence: int | None, by: str, re
     Raises
     ------
     RequestError
-        When there is nothing to go back to.
+        When there is nothing to go back to, or the reason is empty or too short.
     DeployRefused
         When the earlier release fails its preflight.
     """
+    reason = given_reason(reason, "a rollback")
     if as_of > datetime.now(UTC) + _CLOCKS_DIFFER:  # no later run could ever promote again
         raise RequestError(f"{model}: {as_of:%Y-%m-%d %H:%M} UTC has not come yet. Leave out the as-of time.")
     target = rollback_target(workspace, model, sequence)

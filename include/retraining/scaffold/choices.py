@@ -44,6 +44,8 @@ class Roles:
     numeric: tuple[str, ...]
     categorical: tuple[str, ...]
     aside: tuple[Aside, ...]
+    doubtful: tuple[str, ...] = ()
+    """Numeric features that may be ids: each row has a whole number of its own."""
 
     @property
     def outcomes(self) -> tuple[Aside, ...]:

@@ -18,6 +18,8 @@ FREQUENT_ROWS = 20
 """A category needs some rows to be learnt from, see `features`."""
 _TELLS = 0.99
 """A column that alone takes away so much of the target's uncertainty is hardly an honest feature."""
+_FEW_IDS = 20
+"""Fewer different numbers than a target has classes are a code, which a model can learn from."""
 _OURS = ("prediction", "row_id", "hashed_time")
 
 
@@ -56,7 +58,8 @@ def choose_roles(
             (categorical if column.kind == "string" else numeric).append(column.name)
     if not numeric and not categorical:
         raise RequestError(_nothing_left(table, target, aside))
-    return Roles(named, tuple(numeric), tuple(categorical), tuple(aside))
+    doubtful = tuple(name for name in numeric if _is_like_id(table.column(name)))
+    return Roles(named, tuple(numeric), tuple(categorical), tuple(aside), doubtful)
 
 
 def looks_like_id(name: str) -> bool:
@@ -66,6 +69,11 @@ def looks_like_id(name: str) -> bool:
     [True, True, True, True, False, False, True]
     """
     return bool(_ID_NAME.search(name)) and not re.search(r"(paid|humid|void|avoid|rapid|solid|valid)$", name, re.I)
+
+
+def _is_like_id(column: Column) -> bool:
+    """Tell whether each row has a whole number of its own, as ids are and amounts hardly ever."""
+    return column.kind == "number" and column.whole and column.n_distinct == column.n_there > _FEW_IDS
 
 
 def _choose_key(
@@ -101,6 +109,8 @@ def _reasons(column: Column, table: Table) -> Iterator[str]:
         yield "it numbers the rows"
     if column.n_distinct == table.n_sample and looks_like_id(column.name):
         yield "it names a row"
+    elif column.kind == "number" and column.whole and column.n_distinct > _FEW_IDS and looks_like_id(column.name):
+        yield "its name is an id's, and a larger id means nothing; join what is known of it, or add it to features"
     if column.kind == "string":
         if column.n_distinct > 0.5 * column.n_there:
             yield f"free text or a name: {column.n_distinct:,} different values in {column.n_there:,} rows"

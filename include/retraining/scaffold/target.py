@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from retraining.errors import RequestError, shown
 from retraining.scaffold.choices import Choice, Target
 from retraining.scaffold.look import Column, Table
+from retraining.spec.training import label_text
 
 MOST_CLASSES = 20
 """More classes than these are a number or a name."""
@@ -44,15 +47,25 @@ def choose_target(table: Table, name: str) -> Target:
     return _regression(column)
 
 
+def plain_label(label: Any) -> Any:
+    """Return a class as people write it in a YAML: a whole number without a fraction.
+
+    >>> plain_label(1.0), plain_label("late"), plain_label(True), plain_label(0.5)
+    (1, 'late', True, 0.5)
+    """
+    return int(label) if isinstance(label, float) and label.is_integer() else label
+
+
 def _binary(table: Table, column: Column) -> Target:
     (first, n_first), (second, n_second) = column.counts
     if min(n_first, n_second) < CLASS_ROWS:
-        rare = first if n_first < n_second else second
+        rare = label_text(first if n_first < n_second else second)
         raise RequestError(
             f"--target {column.name}: only {min(n_first, n_second)} of {table.n_sample:,} rows are {rare}; "
             f"it takes {CLASS_ROWS} of each to learn and to judge. Nothing was written. Add rows of it."
         )
     share = n_second / (n_first + n_second)
+    first, second = label_text(first), label_text(second)
     task = Choice("binary", f"Two values, {first} and {second}: the probability of {second} is predicted.")
     if share < _RARE:
         metric = Choice(
@@ -64,7 +77,7 @@ def _binary(table: Table, column: Column) -> Target:
     else:
         metric = Choice("roc_auc", f"How well rows are ranked; {share:.0%} of them are {second}.")
         margin = Choice(0.025, "The largest loss of ROC AUC that a refresh may bring.")
-    return Target(column.name, task, (first, second), metric, margin)
+    return Target(column.name, task, tuple(plain_label(label) for label, _ in column.counts), metric, margin)
 
 
 def _multiclass(column: Column, classes: tuple[object, ...]) -> Target:
@@ -75,7 +88,7 @@ def _multiclass(column: Column, classes: tuple[object, ...]) -> Target:
     return Target(
         column.name,
         Choice("multiclass", why),
-        classes,
+        tuple(plain_label(label) for label in classes),
         metric,
         Choice(0.02, "The largest loss in log loss that a refresh may bring."),
     )

@@ -7,12 +7,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Protocol
 
 from retraining.errors import SourceError
 from retraining.records import Window
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Resolver = Callable[[str], str]
 """Turns a connection's name into its URL. Airflow's connections inside tasks, the environment elsewhere."""
@@ -35,6 +36,11 @@ class RowSource(Protocol):
         """Return the window's rows. A query without :start and :end may give more."""
 
 
+def connection_variable(name: str) -> str:
+    """Return the environment variable that holds a connection's URL outside Airflow."""
+    return f"RETRAINING_CONN_{name.upper()}"
+
+
 def environment_resolver(name: str) -> str:
     """Read a connection from `RETRAINING_CONN_<NAME>`.
 
@@ -43,7 +49,7 @@ def environment_resolver(name: str) -> str:
     SourceError
         When the variable is not set.
     """
-    variable = f"RETRAINING_CONN_{name.upper()}"
+    variable = connection_variable(name)
     url = os.environ.get(variable)
     if not url:
         raise SourceError(f"connection {name}: is not known. Set {variable} to its SQLAlchemy URL.")

@@ -19,4 +19,4 @@ Duration = Annotated[
 class Group(BaseModel):
     """A group of keys; an unknown key is an error, and so is a number that nothing can be compared with."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)

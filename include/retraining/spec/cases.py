@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter, model_validator
+from pydantic import ConfigDict, Field, TypeAdapter, model_validator
 
 from retraining.spec.base import Group
 
@@ -63,4 +63,4 @@ class DirectionCase(Group):
 
 
 Case = Annotated[MinimumCase | InvarianceCase | DirectionCase, Field(discriminator="kind")]
-CASES: TypeAdapter[tuple[Case, ...]] = TypeAdapter(tuple[Case, ...])
+CASES: TypeAdapter[tuple[Case, ...]] = TypeAdapter(tuple[Case, ...], config=ConfigDict(defer_build=True))

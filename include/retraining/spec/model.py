@@ -29,7 +29,7 @@ class Owner(Group):
 class Check(BaseModel):
     """A Great Expectations expectation: its type, its own arguments, and how serious a failure is."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     type: str = Field(description="The expectation's type, for example expect_column_values_to_be_between.")
     severity: Severity = Field("critical", description="critical blocks, warning and info are reported.")

@@ -62,20 +62,21 @@ class Candidate(Group):
     )
 
 
-_DEFAULT_CANDIDATES: dict[str, tuple[Candidate, ...]] = {
+_DEFAULT_CANDIDATES: dict[str, tuple[dict[str, Any], ...]] = {
     "binary": (
-        Candidate(estimator="sklearn.linear_model.LogisticRegression", params={"max_iter": 300}),
-        Candidate(estimator="sklearn.ensemble.HistGradientBoostingClassifier"),
+        {"estimator": "sklearn.linear_model.LogisticRegression", "params": {"max_iter": 300}},
+        {"estimator": "sklearn.ensemble.HistGradientBoostingClassifier"},
     ),
     "rmse": (
-        Candidate(estimator="sklearn.linear_model.Ridge"),
-        Candidate(estimator="sklearn.ensemble.HistGradientBoostingRegressor"),
+        {"estimator": "sklearn.linear_model.Ridge"},
+        {"estimator": "sklearn.ensemble.HistGradientBoostingRegressor"},
     ),
     "mae": (
-        Candidate(
-            estimator="sklearn.linear_model.SGDRegressor", params={"loss": "epsilon_insensitive", "epsilon": 0.0}
-        ),
-        Candidate(estimator="sklearn.ensemble.HistGradientBoostingRegressor", params={"loss": "absolute_error"}),
+        {
+            "estimator": "sklearn.linear_model.SGDRegressor",
+            "params": {"loss": "epsilon_insensitive", "epsilon": 0.0},
+        },
+        {"estimator": "sklearn.ensemble.HistGradientBoostingRegressor", "params": {"loss": "absolute_error"}},
     ),
 }
 _DEFAULT_CANDIDATES["multiclass"] = _DEFAULT_CANDIDATES["binary"]

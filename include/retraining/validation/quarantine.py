@@ -10,18 +10,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import ceil
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import pyarrow as pa
-
-from retraining.data import ingest, parquet, snapshots
 from retraining.errors import RequestError, shown
 from retraining.ledger import Ledger
 from retraining.ledger.quarantine import Quarantined, TakenIn
 from retraining.records import CheckResult, SetAside, Snapshot, digest_of
-from retraining.spec import FrozenSpec
 from retraining.store import Store, sha256
-from retraining.validation.partitions import Aside, PartitionResult, share_text
+
+if TYPE_CHECKING:  # who lists the quarantine reads the ledger alone
+    import pyarrow as pa
+
+    from retraining.spec import FrozenSpec
+    from retraining.validation.partitions import Aside, PartitionResult
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ def accept(
     store: Store, ledger: Ledger, frozen: FrozenSpec, snapshot: Snapshot, results: Sequence[PartitionResult]
 ) -> tuple[Snapshot, list[CheckResult]]:
     """Return the snapshot without the rows that are set aside, and the problems of partitions beyond the budget."""
+    from retraining.data import ingest, snapshots
+
     marks = {_mark(frozen.model, r): r for r in results}
     dropped = ledger.dropped(frozen.model)
     problems: list[CheckResult] = []
@@ -105,6 +108,8 @@ def entry_of(ledger: Ledger, model: str, partition: datetime | None) -> Entry:
 
 def rows_of(store: Store, entry: Entry) -> pa.Table:
     """Return the rows of an entry, each with the names of the checks it failed."""
+    from retraining.data import parquet
+
     return parquet.from_bytes(store.read(entry.key))
 
 
@@ -130,6 +135,8 @@ def drop(ledger: Ledger, model: str, partition: datetime, by: str, reason: str) 
 
 
 def _blocking(frozen: FrozenSpec, result: PartitionResult, aside: Aside) -> list[CheckResult]:
+    from retraining.validation.partitions import share_text
+
     limit = f"checks.quarantine allows {allowance(frozen, result.n_rows)}"
     found = []
     for check, count in sorted(aside.checks.items()):

@@ -62,10 +62,12 @@ def make_app() -> FastAPI:
         path = find_models(work.settings.models).get(model)
         if path is None:
             raise HTTPException(404, f"There is no model {model}.")
+        row = _row(work, model, path, Known.of(work.ledger, model, datetime.now(UTC)))
+        waits = row[1].waiting if row[1] else ()
         return _render(
             "model.html",
-            row=_row(work, model, path, Known.of(work.ledger, model, datetime.now(UTC))),
-            events=events_of(work.ledger, model, _NEWEST_EVENTS)[::-1],
+            row=row,
+            events=events_of(work.ledger, model, waits, newest=_NEWEST_EVENTS)[::-1],
             verdicts=work.ledger.newest_verdicts_of(model, _NEWEST_VERDICTS),
             champions=work.ledger.champions(model)[::-1],
             validations=_validations(work, model),

@@ -131,8 +131,8 @@ def test_a_service_that_is_away_is_failed_work(
 
 def test_status_history_and_explain(workspace: Workspace) -> None:
     ledger = workspace.ledger
-    ledger.add_request(request())
     ledger.add_decision(decision(outcome="held", would_change=("asks from 2024-02-23 on",)))
+    ledger.add_request(request())
     ledger.add_verdict(verdict("abc123"), ["r1"])
     ledger.move_champion(champion(verdict_id="abc123"))
 

@@ -1,0 +1,114 @@
+"""Questions start quickly: none of them imports what learns, validates or tracks. What a shell may complete."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from retraining.artifacts.alias import read_alias
+from retraining.cli import app
+from retraining.cli.remembered import load_passed
+from retraining.workspace import Workspace
+from samples.records import champion, decision, request, verdict
+from samples.tiny import environ, tiny, write_model
+
+HEAVY = (
+    "alembic",
+    "duckdb",
+    "evidently",
+    "great_expectations",
+    "mlflow",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "scipy",
+    "sklearn",
+)
+_CALL = """
+import json, sys
+from retraining.cli import main
+sys.argv = ["retraining", *sys.argv[1:]]
+try:
+    main()
+except SystemExit as ended:
+    assert not ended.code, ended.code
+print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})), file=sys.stderr)
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Workspace:
+    """A small home with a champion, a verdict and what was watched."""
+    made = tiny(tmp_path)
+    made.ledger.add_decision(decision())
+    made.ledger.add_request(request())
+    made.ledger.add_verdict(verdict("abc123"), [])
+    made.ledger.move_champion(champion(verdict_id="abc123"))
+    _ = made.registry  # makes the tables of MLflow
+    return made
+
+
+def imported(work: Workspace, *arguments: str) -> set[str]:
+    variables = {**os.environ, **environ(work.settings)}
+    done = subprocess.run(
+        [sys.executable, "-c", _CALL, *arguments], env=variables, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stderr.splitlines()[-1]))
+
+
+def test_questions_import_nothing_heavy(home: Workspace) -> None:
+    imported(home, "check", "tiny")  # the first time, a YAML is really checked
+    commands = (["status"], ["history", "tiny"], ["explain", "tiny"], ["check", "tiny"], ["registry", "show", "tiny"])
+    found = {" ".join(command): imported(home, *command).intersection(HEAVY) for command in commands}
+    assert found == {" ".join(command): set() for command in commands}
+
+
+def test_a_check_is_remembered_only_for_what_it_was_asked(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    imported(home, "check", "tiny")
+    assert load_passed(home.settings)
+    ridge = {"training": {"candidates": [{"estimator": "sklearn.linear_model.RidgeClassifier"}]}}
+    write_model(home.settings.models, changes=ridge)
+    assert "sklearn" in imported_though_broken(home, "check", "tiny")
+    monkeypatch.setenv("RETRAINING_TRUSTED", "other")
+    changed = home.settings.__class__(**{**vars(home.settings), "trusted": ("other",)})
+    assert not load_passed(changed)
+
+
+def imported_though_broken(work: Workspace, *arguments: str) -> set[str]:
+    code = _CALL.replace("assert not ended.code, ended.code", "assert ended.code == 1, ended.code")
+    variables = {**os.environ, **environ(work.settings)}
+    done = subprocess.run([sys.executable, "-c", code, *arguments], env=variables, capture_output=True, text=True)
+    assert done.returncode == 0 and "broken" in done.stdout, done.stderr
+    return set(json.loads(done.stderr.splitlines()[-1]))
+
+
+def test_the_alias_is_read_as_mlflow_gives_it(home: Workspace) -> None:
+    assert read_alias(home.settings, "tiny") is home.registry.alias("tiny") is None
+    client = home.registry._client
+    client.create_registered_model("tiny")
+    for _ in range(2):
+        client.create_model_version("tiny", (home.settings.home / "x").as_uri())
+    home.registry.set_alias("tiny", 2)
+    assert read_alias(home.settings, "tiny") == home.registry.alias("tiny") == 2
+
+
+def test_every_command_is_where_the_table_says() -> None:
+    for module, names in app._MODULES.items():
+        assert set(app.commands_of(module)) == set(names), module
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"), [("retraining sta", ["status"]), ("retraining run t", ["tiny"]), ("retraining run x", [])]
+)
+def test_a_shell_completes_commands_and_models(home: Workspace, words: str, expected: list[str]) -> None:
+    variables = {**os.environ, **environ(home.settings), "_RETRAINING_COMPLETE": "complete_bash"}
+    variables |= {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+    call = "import sys; sys.argv = ['retraining']; from retraining.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", call], env=variables, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == expected, done.stderr
