@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import time
+from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from sqlalchemy import text as sql_text
 
 from retraining.artifacts import stored
 from retraining.audit.reproduce import reproduce
+from retraining.care import retention
 from retraining.data import snapshots
 from retraining.errors import (
     Damaged,
@@ -30,11 +31,13 @@ from retraining.errors import (
     Unavailable,
     ValidationFailed,
 )
+from retraining.pipeline import monitor, score
 from retraining.validation import quarantine
 from retraining.workspace import Workspace
-from samples.tiny import NAME, day, rows
+from samples.tiny import NAME, day, retrain, rows
 from tests.support import faults
 from tests.support.faults import (
+    AS_OF,
     FIRST,
     SPAN,
     Bed,
@@ -72,6 +75,7 @@ LOGISTIC = "sklearn.linear_model.LogisticRegression"
 ENDLESS = ("C", "tol", "l1_ratio", "max_iter", "intercept_scaling", "fit_intercept", "solver", "dual", "verbose", "n_jobs",
            "warm_start", "class_weight")  # fmt: skip
 """Twelve parameters of fifty values each."""
+AHEAD = datetime(2126, 1, 1, tzinfo=UTC)
 HOSTILE = '"; drop table champions; --'
 CSV = f"{NAME}.csv"
 SIZES = {"x1": HOSTILE, "x2": "😀 'x2\""}
@@ -530,7 +534,24 @@ YAMLS = (
     Case("window: of rows", window_check(BETWEEN, column="x1"), "cannot be computed for a window", "checks.window",
          "Move it to checks.rows", ValidationFailed, stored=True),
 )  # fmt: skip
-TABLE = {"file": FILE, "rows": ROWS, "columns": COLUMNS, "times": TIMES, "values": VALUES, "sql": SQL, "store": STORE,
+HOURLY = keys(data={"partition": "hour"}, training={"window": "10d"})
+ADMISSION = (
+    Case("retrain in the future", nothing, "2126-01-01 00:00 UTC has not come yet", NAME, "Leave out the as-of time",
+         RequestError, does=lambda bed: retrain(bed.workspace, AHEAD)),
+    Case("score in the future", nothing, "has not come yet", NAME, "Leave out the as-of time", RequestError,
+         does=lambda bed: score.run(bed.workspace, bed.workspace.spec(NAME), AHEAD)),
+    Case("monitor in the future", nothing, "has not come yet", NAME, "Leave out the as-of time", RequestError,
+         does=lambda bed: monitor.run(bed.workspace, bed.workspace.spec(NAME), AHEAD)),
+    Case("housekeeping in the future", nothing, "has not come yet", "housekeeping", "Leave out the as-of time",
+         RequestError, does=lambda bed: retention.plan(bed.workspace, AHEAD)),
+    Case("retrain by another partition", keys(data={"partition": "week"}, training={"window": "70d"}), "data.partition was day", "champion 1",
+         "Set it back to day, or copy the YAML under another name", RequestError),
+    Case("score by another partition", HOURLY, "is hour now", NAME, "Set it back to day",
+         RequestError, does=lambda bed: score.run(bed.workspace, bed.workspace.spec(NAME), AS_OF)),
+    Case("monitor by another partition", HOURLY, "is hour now", NAME, "Set it back to day",
+         RequestError, does=lambda bed: monitor.run(bed.workspace, bed.workspace.spec(NAME), AS_OF)),
+)  # fmt: skip
+TABLE = {"file": FILE, "admission": ADMISSION, "rows": ROWS, "columns": COLUMNS, "times": TIMES, "values": VALUES, "sql": SQL, "store": STORE,
          "training": TRAINING, "yaml": YAMLS}  # fmt: skip
 
 

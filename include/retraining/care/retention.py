@@ -24,7 +24,7 @@ from retraining.ledger.upkeep import EVERY_MODEL, FREED, StoredReading
 from retraining.pages.verdicts.page import VERDICTS
 from retraining.records import Snapshot, digest_of
 from retraining.store import Entry
-from retraining.windows import parse_time
+from retraining.windows import parse_time, refuse_future
 from retraining.workspace import Workspace
 
 YOUNG = timedelta(days=1)
@@ -80,10 +80,13 @@ def plan(workspace: Workspace, as_of: datetime) -> Plan:
     ------
     SpecError
         When the folder of models is missing: without it every model would look abandoned.
+    RequestError
+        When the as-of time has not come yet: what is needed until then would be freed.
     """
+    now = datetime.now(UTC)  # the age of an object is a matter of the store's clock, not of the run's time
+    refuse_future("housekeeping", as_of, now)
     found = needs.policies(workspace, as_of)
     there = items.inventory(workspace.store)
-    now = datetime.now(UTC)  # the age of an object is a matter of the store's clock, not of the run's time
     young = {items.item_of(key) for key, entry in there.items() if _is_young(entry, now)}
     manifests = items.manifests(workspace.store, (k for k in there if _is_manifest(k)))
     whole = {key: m for key, m in manifests.items() if isinstance(m, Snapshot)}

@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from retraining.ledger import Ledger
+from retraining.ledger import Ledger, Reading
 from retraining.ledger.upkeep import ERASED, EVERY_MODEL, FREED, StoredReading
 from retraining.records import Chunk, digest_of, from_dict
 
-_Readings = dict[datetime, list[tuple[datetime, tuple[Chunk, ...]]]]
+_Readings = dict[datetime, list[Reading]]
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ def freed_key(source_id: str, start: datetime, as_of: datetime) -> str:
 
 def usable(ledger: Ledger, source_id: str, known: _Readings) -> _Readings:
     """Leave out readings whose chunks were freed, and name the cleaned chunk where one was erased."""
-    keys = {freed_key(source_id, start, when): (start, when) for start, seen in known.items() for when, _ in seen}
+    keys = {freed_key(source_id, start, r.as_of): (start, r.as_of) for start, seen in known.items() for r in seen}
     freed = {keys[key] for key in ledger.finished_keys(EVERY_MODEL, FREED, sorted(keys))}
-    cleaned = replacements(ledger, (c.id for seen in known.values() for _, found in seen for c in found))
+    cleaned = replacements(ledger, (c.id for seen in known.values() for r in seen for c in r.chunks))
     if not freed and not cleaned:
         return known
     return {
-        start: [(when, replaced(found, cleaned)) for when, found in seen if (start, when) not in freed]
+        start: [r._replace(chunks=replaced(r.chunks, cleaned)) for r in seen if (start, r.as_of) not in freed]
         for start, seen in known.items()
     }
 

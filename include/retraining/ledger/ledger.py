@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Select, Table, insert, select
 from sqlalchemy.exc import IntegrityError, OperationalError
@@ -35,6 +35,14 @@ from retraining.records import (
 from retraining.windows import to_utc
 
 R = TypeVar("R")
+
+
+class Reading(NamedTuple):
+    """The chunks a source gave for a partition as of a time, and when that was written down by the wall clock."""
+
+    as_of: datetime
+    chunks: tuple[Chunk, ...]
+    made_at: datetime
 
 
 class Ledger(People, Upkeep):
@@ -88,16 +96,17 @@ class Ledger(People, Upkeep):
 
     # --- readings ---------------------------------------------------------------------------------------------
 
-    def readings(self, source_id: str, window: Window) -> dict[datetime, list[tuple[datetime, tuple[Chunk, ...]]]]:
-        """Return, per partition start, the readings of a source: (as-of, chunks), oldest as-of first."""
+    def readings(self, source_id: str, window: Window) -> dict[datetime, list[Reading]]:
+        """Return, per partition start, the readings of a source, oldest as-of first."""
         c = t.readings.c
-        query = select(c.start, c.as_of, c.body).where(
+        query = select(c.start, c.as_of, c.body, c.recorded_at).where(
             c.source_id == source_id, c.start >= window.start, c.start < window.end
         )
-        found: dict[datetime, list[tuple[datetime, tuple[Chunk, ...]]]] = {}
+        found: dict[datetime, list[Reading]] = {}
         for row in self._all(query.order_by(c.start, c.as_of)):
             chunks = tuple(from_dict(Chunk, body) for body in row.body)
-            found.setdefault(to_utc(row.start), []).append((to_utc(row.as_of), chunks))
+            reading = Reading(to_utc(row.as_of), chunks, to_utc(row.recorded_at))
+            found.setdefault(to_utc(row.start), []).append(reading)
         return found
 
     def add_readings(self, source_id: str, as_of: datetime, chunks: dict[datetime, tuple[Chunk, ...]]) -> None:
@@ -105,7 +114,7 @@ class Ledger(People, Upkeep):
         known = {
             start
             for start, seen in self.readings(source_id, _span(chunks)).items()
-            if any(when == as_of for when, _ in seen)
+            if any(reading.as_of == as_of for reading in seen)
         }
         self._add_many(
             t.readings,
