@@ -11,7 +11,7 @@ from datetime import datetime
 from retraining.artifacts.stored import read_card
 from retraining.data import snapshots
 from retraining.errors import Damaged, RequestError, shown
-from retraining.records import Snapshot, Window, short
+from retraining.records import Manifest, Provenance, Window, short
 from retraining.workspace import Workspace
 
 _SHORTEST = 6
@@ -22,6 +22,7 @@ _SHORTEST = 6
 class Use:
     """Something that a snapshot was used for: `judged on`, `trained on` or `refitted on`, and by which verdict."""
 
+    model: str
     what: str
     verdict_id: str
     decision: str
@@ -32,18 +33,14 @@ class Use:
 
 @dataclass(frozen=True)
 class Lineage:
-    """Where a snapshot's rows came from, and what they were used for."""
+    """Where a snapshot's rows came from, which runs froze it (the newest first), and what it was used for."""
 
     snapshot_id: str
-    model: str
     window: Window
-    as_of: datetime
-    source_id: str
     n_rows: int
     n_labelled: int
     n_chunks: int
-    raw_id: str | None
-    n_aside: int
+    runs: tuple[Provenance, ...]
     uses: tuple[Use, ...]
 
 
@@ -58,18 +55,15 @@ def of_snapshot(workspace: Workspace, identity: str) -> Lineage:
         When its manifest is not what was frozen.
     """
     manifest = snapshots.read_manifest(workspace.store, _whole(workspace, identity))
+    runs = snapshots.provenance_of(workspace.ledger, manifest)
     return Lineage(
         snapshot_id=manifest.id,
-        model=manifest.model,
         window=manifest.window,
-        as_of=manifest.as_of,
-        source_id=manifest.source_id,
         n_rows=manifest.n_rows,
         n_labelled=manifest.n_labelled,
         n_chunks=len(manifest.features) + len(manifest.labels),
-        raw_id=manifest.raw_id,
-        n_aside=sum(s.n_rows for s in manifest.set_aside),
-        uses=tuple(_uses(workspace, manifest)),
+        runs=tuple(runs),
+        uses=tuple(use for model in sorted({r.model for r in runs}) for use in _uses(workspace, manifest, model)),
     )
 
 
@@ -85,10 +79,10 @@ def _whole(workspace: Workspace, identity: str) -> str:
     return found[0].rpartition("/")[2].removesuffix(".json")
 
 
-def _uses(workspace: Workspace, manifest: Snapshot) -> list[Use]:
+def _uses(workspace: Workspace, manifest: Manifest, model: str) -> list[Use]:
     found = []
-    moves = {c.verdict_id: c for c in workspace.ledger.champions(manifest.model) if c.kind == "promotion"}
-    for verdict in workspace.ledger.verdicts_near(manifest.model, manifest.window):
+    moves = {c.verdict_id: c for c in workspace.ledger.champions(model) if c.kind == "promotion"}
+    for verdict in workspace.ledger.verdicts_near(model, manifest.window):
         roles = []
         if verdict.evaluation.holdout_id == manifest.id:
             roles.append("judged on")
@@ -99,7 +93,7 @@ def _uses(workspace: Workspace, manifest: Snapshot) -> list[Use]:
             roles.append("refitted on")
         champion = moves.get(verdict.id)
         place = (champion.sequence, champion.version) if champion else (None, None)
-        found += [Use(role, verdict.id, verdict.decision, verdict.evaluation.as_of, *place) for role in roles]
+        found += [Use(model, role, verdict.id, verdict.decision, verdict.evaluation.as_of, *place) for role in roles]
     return found
 
 

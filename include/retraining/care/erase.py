@@ -17,6 +17,7 @@ from retraining.care.holdings import FileHit, Hit, Holdings, Learnt, Whose
 from retraining.data import chunks, erasure, parquet
 from retraining.data.erasure import ErasedKey
 from retraining.data.readings import Cleaned
+from retraining.data.snapshots import provenance_of
 from retraining.errors import RequestError
 from retraining.ledger.upkeep import ERASED, ERASED_SET, EVERY_MODEL
 from retraining.records import digest_of, to_dict
@@ -85,7 +86,7 @@ def erase(
         dry_run=dry_run,
         objects=_objects(found),
         snapshots=tuple(sorted(m.id for m in found.snapshots)),
-        models=tuple(sorted({model, *(m.model for m in found.snapshots)})),
+        models=tuple(sorted({model, *(p.model for m in found.snapshots for p in provenance_of(workspace.ledger, m))})),
         learnt=found.learnt,
     )
     if not dry_run:

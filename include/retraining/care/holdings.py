@@ -13,7 +13,7 @@ from retraining.data import chunks, erasure, parquet
 from retraining.data.readings import replacements
 from retraining.errors import Damaged, RequestError, shown
 from retraining.evaluation.finalist import FLIPS
-from retraining.records import Chunk, PredictionSet, Snapshot
+from retraining.records import Chunk, Manifest, PredictionSet
 from retraining.spec import FrozenSpec
 from retraining.store import Entry, sha256
 from retraining.workspace import Workspace
@@ -72,7 +72,7 @@ class Holdings:
     features: tuple[Hit, ...]
     labels: tuple[Hit, ...]
     files: tuple[FileHit, ...]
-    snapshots: tuple[Snapshot, ...]
+    snapshots: tuple[Manifest, ...]
     """Those that name one of the chunks, of any model."""
     learnt: tuple[Learnt, ...]
 
@@ -99,22 +99,25 @@ def find(workspace: Workspace, spec: FrozenSpec, whose: Whose) -> Holdings:
     return Holdings(features, labels, files, naming, tuple(_learnt(workspace, spec, there, manifests, features, whose)))
 
 
-def _manifests(workspace: Workspace, there: Iterable[str]) -> list[Snapshot]:
+def _manifests(workspace: Workspace, there: Iterable[str]) -> list[Manifest]:
     keys = [key for key in there if key.startswith("snapshots/") and key.endswith(".json")]
     found = items.manifests(workspace.store, keys)
-    broken = [key for key, manifest in found.items() if not isinstance(manifest, Snapshot)]
+    broken = [key for key, manifest in found.items() if not isinstance(manifest, Manifest)]
     if broken:
         raise Damaged(
             f"{shown(broken)}: a manifest is damaged, so what it names may hold the person unseen. Nothing was erased. "
             "`check --store` says what to do."
         )
-    return [manifest for manifest in found.values() if isinstance(manifest, Snapshot)]
+    return [manifest for manifest in found.values() if isinstance(manifest, Manifest)]
 
 
-def _chunks_of(workspace: Workspace, spec: FrozenSpec, manifests: Iterable[Snapshot]) -> list[Chunk]:
+def _chunks_of(workspace: Workspace, spec: FrozenSpec, manifests: Iterable[Manifest]) -> list[Chunk]:
     """Return the chunks that a model's manifests or its sources' readings name, each once."""
-    mine = [m for m in manifests if m.model == spec.model]
-    sources = {needs.source_id(workspace, spec), *(m.source_id for m in mine)}
+    froze = workspace.ledger.snapshots_of(spec.model)
+    early = [m.first for m in manifests if m.first is not None and m.first.model == spec.model]
+    mine = [m for m in manifests if m.id in froze or m.first in early]
+    sources = {source for source, model in workspace.ledger.sources_read() if model == spec.model}
+    sources |= {needs.source_id(workspace, spec), *(first.source_id for first in early)}
     found = {c.id: c for m in mine for c in (*m.features, *m.labels)}
     for reading in workspace.ledger.every_reading():
         if reading.source_id in sources:
@@ -184,7 +187,7 @@ def _learnt(
     workspace: Workspace,
     spec: FrozenSpec,
     there: Mapping[str, Entry],
-    manifests: Iterable[Snapshot],
+    manifests: Iterable[Manifest],
     features: tuple[Hit, ...],
     whose: Whose,
 ) -> Iterator[Learnt]:

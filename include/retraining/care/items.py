@@ -19,7 +19,7 @@ from retraining.evaluation.finalist import document_key, flips_key, has_document
 from retraining.ledger import Ledger
 from retraining.ledger.upkeep import EVERY_MODEL, FREED
 from retraining.pages.verdicts.page import page_key
-from retraining.records import Release, Snapshot, Trained, Tried, Verdict, digest_of, from_dict, short
+from retraining.records import Manifest, Release, Trained, Tried, Verdict, digest_of, short
 from retraining.spec import spec_key
 from retraining.store import Entry, Store
 
@@ -87,15 +87,15 @@ def all_at_once(function: Callable[[A], B], values: Iterable[A]) -> Iterator[B]:
         yield from pool.map(function, values)
 
 
-def manifests(store: Store, keys: Iterable[str]) -> dict[str, Snapshot | Broken]:
+def manifests(store: Store, keys: Iterable[str]) -> dict[str, Manifest | Broken]:
     """Read manifests, each compared with its name, by key."""
     listed = sorted(keys)
     return dict(zip(listed, all_at_once(lambda key: _manifest(store, key), listed), strict=True))
 
 
-def _manifest(store: Store, key: str) -> Snapshot | Broken:
+def _manifest(store: Store, key: str) -> Manifest | Broken:
     try:
-        found = from_dict(Snapshot, json.loads(store.read(key)))
+        found = snapshots.manifest_of(json.loads(store.read(key)))
     except (ValueError, ValidationError):
         return Broken("is not a manifest that can be read")
     parts = (*found.features, *found.labels)
@@ -104,7 +104,7 @@ def _manifest(store: Store, key: str) -> Snapshot | Broken:
     return found
 
 
-def chunk_keys(snapshot: Snapshot) -> set[str]:
+def chunk_keys(snapshot: Manifest) -> set[str]:
     """Return the store keys of a snapshot's chunks."""
     return {chunks.key_of(c.id) for c in (*snapshot.features, *snapshot.labels)}
 

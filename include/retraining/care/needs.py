@@ -21,7 +21,7 @@ from retraining.data.ingest import Reader
 from retraining.data.snapshots import snapshot_key
 from retraining.errors import Damaged, RetrainingError
 from retraining.ledger.upkeep import StoredReading
-from retraining.records import Champion, Chunk, PredictionSet, Snapshot, Verdict, Window
+from retraining.records import Champion, Chunk, Manifest, PredictionSet, Verdict, Window
 from retraining.spec import FrozenSpec, find_models, load, spec_key
 from retraining.spec.model import Monitor, Retention
 from retraining.windows import floor, nominal
@@ -148,9 +148,15 @@ def is_open(workspace: Workspace, verdict: Verdict) -> bool:
 
 
 def needed_items(
-    policy: Policy, manifests: Mapping[str, Snapshot], predictions: Iterable[PredictionSet]
+    policy: Policy, manifests: Mapping[str, Manifest], frozen: set[str], predictions: Iterable[PredictionSet]
 ) -> Iterator[str]:
-    """Yield the items that a model needs, chunks and reports left out: those follow from the snapshots."""
+    """Yield the items that a model needs, chunks and reports left out: those follow from the snapshots.
+
+    Parameters
+    ----------
+    frozen
+        The snapshots that runs froze whose as-of times count.
+    """
     for champion in policy.champions:
         yield from (release_key(champion.release_id), spec_key(champion.spec_id))
         yield from policy.records.needs_of(champion.verdict_id)
@@ -159,7 +165,7 @@ def needed_items(
         if policy.counts(verdict.evaluation.as_of):
             yield from policy.records.needs_of(verdict.id)
             yield from policy.records.shown_of(verdict.id)
-    kept = {key for key, m in manifests.items() if m.model == policy.model and policy.counts(m.as_of)}
+    kept = {key for key, m in manifests.items() if m.id in frozen or _counts_first(policy, m)}
     yield from kept
     for trained in policy.records.trained.values():
         if snapshot_key(trained.snapshot_id) in kept:
@@ -171,6 +177,12 @@ def needed_items(
     for made in predictions:
         if policy.counts(made.as_of) or (first is not None and made.window.start >= first):
             yield made.key
+
+
+def _counts_first(policy: Policy, manifest: Manifest) -> bool:
+    """Tell whether an early version's manifest is kept for the run that it names."""
+    first = manifest.first
+    return first is not None and first.model == policy.model and policy.counts(first.as_of)
 
 
 # --- readings -----------------------------------------------------------------------------------------------------
@@ -189,12 +201,13 @@ def source_id(workspace: Workspace, spec: FrozenSpec) -> str:
 
 
 def owners(
-    workspace: Workspace, found: Mapping[str, Policy], manifests: Iterable[Snapshot]
+    workspace: Workspace, found: Mapping[str, Policy], manifests: Iterable[Manifest]
 ) -> dict[str, list[tuple[Policy, bool]]]:
     """Return, by source, the models that read it, and whether their next run will."""
     by_source: dict[str, dict[str, bool]] = {}
-    for manifest in manifests:
-        by_source.setdefault(manifest.source_id, {})[manifest.model] = False
+    early = [(m.first.source_id, m.first.model) for m in manifests if m.first is not None]
+    for source, model in (*workspace.ledger.sources_read(), *early):
+        by_source.setdefault(source, {})[model] = False
     for policy in found.values():
         if policy.spec is not None and policy.active:
             by_source.setdefault(source_id(workspace, policy.spec), {})[policy.model] = True

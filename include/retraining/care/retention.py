@@ -22,7 +22,7 @@ from retraining.evaluation.finalist import FINALISTS, FLIPS
 from retraining.ledger import Ledger
 from retraining.ledger.upkeep import EVERY_MODEL, FREED, StoredReading
 from retraining.pages.verdicts.page import VERDICTS
-from retraining.records import Snapshot, digest_of
+from retraining.records import Manifest, digest_of
 from retraining.store import Entry
 from retraining.windows import parse_time, refuse_future
 from retraining.workspace import Workspace
@@ -89,7 +89,7 @@ def plan(workspace: Workspace, as_of: datetime) -> Plan:
     there = items.inventory(workspace.store)
     young = {items.item_of(key) for key, entry in there.items() if _is_young(entry, now)}
     manifests = items.manifests(workspace.store, (k for k in there if _is_manifest(k)))
-    whole = {key: m for key, m in manifests.items() if isinstance(m, Snapshot)}
+    whole = {key: m for key, m in manifests.items() if isinstance(m, Manifest)}
     marked = _marked(workspace, found, whole, young)
     readings = in_force(workspace.ledger)
     owned = needs.owners(workspace, found, whole.values())
@@ -124,12 +124,13 @@ def sweep(workspace: Workspace, made: Plan) -> Sweep:
 
 
 def _marked(
-    workspace: Workspace, found: Mapping[str, Policy], manifests: Mapping[str, Snapshot], young: set[str]
+    workspace: Workspace, found: Mapping[str, Policy], manifests: Mapping[str, Manifest], young: set[str]
 ) -> set[str]:
     """Return the items that are needed, with the chunks of the snapshots among them."""
     marked: set[str] = set()
     for model, policy in found.items():
-        marked |= set(needs.needed_items(policy, manifests, workspace.ledger.all_predictions(model)))
+        frozen = workspace.ledger.snapshots_of(model, policy.horizon, policy.moments)
+        marked |= set(needs.needed_items(policy, manifests, frozen, workspace.ledger.all_predictions(model)))
     for key, manifest in manifests.items():
         if key in marked or key in young:
             marked |= items.chunk_keys(manifest)
@@ -145,7 +146,7 @@ def _is_young(entry: Entry, now: datetime) -> bool:
 
 
 def _held(
-    marked: set[str], there: Mapping[str, Entry], manifests: Mapping[str, Snapshot | Broken], ledger: Ledger
+    marked: set[str], there: Mapping[str, Entry], manifests: Mapping[str, Manifest | Broken], ledger: Ledger
 ) -> str | None:
     """Say why no chunk may go: a manifest that is needed cannot be read, so that its chunks are not known."""
     wanted = {key for key in marked if key.startswith("snapshots/")}
@@ -241,5 +242,5 @@ def _named_since(workspace: Workspace, made: Plan) -> set[str]:
     planned = {c.key for c in made.free}
     new = [e.key for e in workspace.store.listing("snapshots/") if _is_manifest(e.key) and e.key not in planned]
     whole = items.manifests(workspace.store, new).values()
-    named = {key for m in whole if isinstance(m, Snapshot) for key in items.chunk_keys(m)}
+    named = {key for m in whole if isinstance(m, Manifest) for key in items.chunk_keys(m)}
     return named | {key for r in in_force(workspace.ledger).values() for key in needs.chunk_items(r.chunks)}

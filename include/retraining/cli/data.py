@@ -8,6 +8,7 @@ import typer
 
 from retraining.cli.common import Json, Model, Reason, person, time_or_now, workspace
 from retraining.cli.output import EXIT_FAILED, console, errors, print_json, print_table
+from retraining.errors import SHOWN_ITEMS
 from retraining.records import short, to_dict
 
 
@@ -85,14 +86,19 @@ def lineage(
         print_json(to_dict(found))
         return
     console.print(
-        f"snapshot {found.snapshot_id}\n{found.model}, {found.window}, as of {found.as_of:%Y-%m-%d %H:%M} UTC: "
+        f"snapshot {found.snapshot_id}\n{found.window}: "
         f"{found.n_rows:,} rows, {found.n_labelled:,} labelled, {found.n_chunks} chunks",
         markup=False,
     )
-    if found.raw_id:
-        console.print(f"made from {found.raw_id} without {found.n_aside:,} rows that were set aside", markup=False)
-    rows = [(u.what, u.as_of, short(u.verdict_id), u.decision, u.champion, u.version) for u in found.uses]
-    print_table("Used", ("for", "as of", "verdict", "decision", "champion", "version"), rows)
+    for run in found.runs[:SHOWN_ITEMS]:
+        n_aside = sum(s.n_rows for s in run.set_aside)
+        made = f", made from {run.raw_id} without {n_aside:,} rows that were set aside" if run.raw_id else ""
+        text = f"frozen for {run.model} as of {run.as_of:%Y-%m-%d %H:%M} UTC from source {short(run.source_id)}{made}"
+        console.print(text, markup=False)
+    if len(found.runs) > SHOWN_ITEMS:
+        console.print(f"and by {len(found.runs) - SHOWN_ITEMS} earlier runs", markup=False)
+    rows = [(u.model, u.what, u.as_of, short(u.verdict_id), u.decision, u.champion, u.version) for u in found.uses]
+    print_table("Used", ("by", "for", "as of", "verdict", "decision", "champion", "version"), rows)
 
 
 def add_to(app: typer.Typer) -> None:

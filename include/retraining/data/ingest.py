@@ -42,11 +42,7 @@ class Reader:
     @property
     def source_id(self) -> str:
         """The digest of everything that decides which rows a partition has."""
-        keys = ("time_column", "key", "timezone", "target", "outcomes", "partition", "label_delay")
-        data = self.data.model_dump(mode="json")
-        sources = [without_documentation(data[name]) for name in ("source", "labels")]
-        model = None if self.data.time_ordered else self.frozen.model  # part of the hash that orders rows
-        return digest_of([{key: data[key] for key in keys}, sources, dict(self.frozen.files), model])
+        return source_id_of(self.frozen)
 
 
 @dataclass(frozen=True)
@@ -56,6 +52,15 @@ class Extent:
     chunks: dict[datetime, tuple[Chunk, ...]]
     n_partitions_read: int
     n_chunks_written: int
+
+
+def source_id_of(frozen: FrozenSpec) -> str:
+    """Return the digest of everything in a spec that decides which rows a partition has."""
+    keys = ("time_column", "key", "timezone", "target", "outcomes", "partition", "label_delay")
+    data = frozen.spec.data.model_dump(mode="json")
+    sources = [without_documentation(data[name]) for name in ("source", "labels")]
+    model = None if frozen.spec.data.time_ordered else frozen.model  # part of the hash that orders rows
+    return digest_of([{key: data[key] for key in keys}, sources, dict(frozen.files), model])
 
 
 def read_window(reader: Reader, window: Window, as_of: datetime) -> Extent:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from retraining.errors import Unavailable
 from retraining.ledger import tables as t
 from retraining.ledger.database import first_line, open_engine
+from retraining.ledger.origins import Origins
 from retraining.ledger.people import People
 from retraining.ledger.upkeep import Upkeep
 from retraining.records import (
@@ -45,7 +46,7 @@ class Reading(NamedTuple):
     made_at: datetime
 
 
-class Ledger(People, Upkeep):
+class Ledger(Origins, People, Upkeep):
     """The append-only record of one installation."""
 
     def __init__(self, url: str) -> None:

@@ -48,6 +48,15 @@ work = _table(
     Column("body", JSON, nullable=False),
     UniqueConstraint("model", "stage", "key"),
 )
+provenance = _table(
+    "provenance",
+    Column("key", _ID, nullable=False, unique=True),
+    Column("snapshot_id", _ID, nullable=False, index=True),
+    Column("model", _MODEL, nullable=False, index=True),
+    Column("as_of", DateTime(timezone=True), nullable=False),
+    Column("source_id", _ID, nullable=False),
+    Column("body", JSON, nullable=False),
+)
 verdicts = _table(
     "verdicts",
     Column("id", _ID, nullable=False, unique=True),

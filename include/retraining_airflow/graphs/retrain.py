@@ -116,8 +116,8 @@ def validate(admission: Ids, snapshots: Ids) -> Ids:
     from retraining.pipeline import retrain
 
     with boundary.stage() as work:
-        ingested = retrain.ingested_from(work, snapshots)
-        found = retrain.validate(work, from_dict(Admission, admission), ingested)
+        admitted = from_dict(Admission, admission)
+        found = retrain.validate(work, admitted, retrain.ingested_from(work, admitted, snapshots))
     for problem in found.validation.problems:
         print(f"{problem.severity}: {problem.check}: {problem.observed}")
     print(retrain.describe_validation(found.validation))
@@ -134,8 +134,8 @@ def train(admission: Ids, snapshots: Ids, index: int) -> Ids:
     from retraining.pipeline import retrain
 
     with boundary.stage() as work:
-        admitted, ingested = from_dict(Admission, admission), retrain.ingested_from(work, snapshots)
-        tried = retrain.try_candidate(work, admitted, ingested, index)
+        admitted = from_dict(Admission, admission)
+        tried = retrain.try_candidate(work, admitted, retrain.ingested_from(work, admitted, snapshots), index)
     if tried is None:
         raise AirflowSkipException(f"the spec of this run has no candidate {index}")
     get_current_context()["candidate"] = tried.score.name  # type: ignore[typeddict-unknown-key]
@@ -153,7 +153,7 @@ def choose(admission: Ids, snapshots: Ids, tried: list[Ids]) -> Ids:
         raise AirflowSkipException(admitted.skip)
     with boundary.stage() as work:
         found = [from_dict(Tried, one) for one in tried if one]
-        trained = retrain.choose(work, admitted, retrain.ingested_from(work, snapshots), found)
+        trained = retrain.choose(work, admitted, retrain.ingested_from(work, admitted, snapshots), found)
     print(trained.why)
     return to_dict(trained)
 
@@ -164,8 +164,9 @@ def evaluate(admission: Ids, snapshots: Ids, trained: Ids) -> Ids:
     from retraining.pipeline import retrain
 
     with boundary.stage() as work:
-        ingested = retrain.ingested_from(work, snapshots)
-        return to_dict(retrain.evaluate(work, from_dict(Admission, admission), ingested, from_dict(Trained, trained)))
+        admitted = from_dict(Admission, admission)
+        ingested = retrain.ingested_from(work, admitted, snapshots)
+        return to_dict(retrain.evaluate(work, admitted, ingested, from_dict(Trained, trained)))
 
 
 @task
@@ -191,7 +192,7 @@ def release(admission: Ids, snapshots: Ids, trained: Ids, verdict: Ids) -> Ids:
         made = retrain.release(
             work,
             admitted,
-            retrain.ingested_from(work, snapshots),
+            retrain.ingested_from(work, admitted, snapshots),
             from_dict(Trained, trained),
             retrain.verdict_of(work, verdict["verdict"]),
         )

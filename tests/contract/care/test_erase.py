@@ -18,7 +18,7 @@ from retraining.data import chunks, ingest, snapshots
 from retraining.errors import Erased, RequestError, SourceError
 from retraining.pipeline import monitor
 from retraining.predictions import batch
-from retraining.records import Snapshot, Window
+from retraining.records import Manifest, Window
 from retraining.store import Store
 from retraining.workspace import Workspace
 from samples.tiny import NAME, day, environ, retrain, rows_of, write_model
@@ -51,7 +51,7 @@ def holding(workspace: Workspace, person: str = PERSON) -> set[str]:
     return found
 
 
-def refit_of(workspace: Workspace, sequence: int | None = None) -> Snapshot:
+def refit_of(workspace: Workspace, sequence: int | None = None) -> Manifest:
     champion = workspace.ledger.champion(NAME, sequence)
     assert champion and champion.verdict_id
     release = workspace.ledger.release_of(champion.verdict_id)
