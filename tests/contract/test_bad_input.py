@@ -164,6 +164,16 @@ def naive(column: pd.Series, zone: str = "UTC") -> pd.Series:
     return column.dt.tz_convert(zone).dt.strftime("%Y-%m-%d %H:%M:%S")
 
 
+def local(sql: str) -> Fault:
+    """Write New York's local times without an offset, and read them by a query."""
+
+    def fault(bed: Bed) -> None:
+        times(lambda t: naive(t, "America/New_York"), **NEW_YORK)(bed)
+        bed.query(sql)
+
+    return fault
+
+
 def one_time(moment: str, **data: Any) -> Fault:
     """Give the first row of the faulty day another time."""
 
@@ -325,6 +335,7 @@ QUERY, CONNECTION, FUNCTION = "in the query", "connection feed", "source rows.py
 BACKUP, AGAIN = "Restore it from a backup", "run again"
 TYPED, CONVERT = "Give each column one type and a name of its own", "Convert it in the query"
 CHECKS = f"change checks in {NAME}.yaml"
+BOUNDED = "where time >= :start and time < :end"
 SECRET = "postgresql://me:secret@host/db"
 
 FILE = (
@@ -403,6 +414,9 @@ TIMES = (
     Case("ambiguous hour", one_time("2024-11-03 01:30:00", **NEW_YORK), "is ambiguous", todo="Give times with an offset"),
     Case("missing hour", one_time("2024-03-10 02:30:00", **NEW_YORK), "doesn't exist", todo="Give times with an offset"),
     Case("naive, of a zone", times(lambda t: naive(t, "America/New_York"), **NEW_YORK), error=None),
+    Case("naive, of a zone, by a query", local(f"select * from data {BOUNDED}"), error=None),
+    Case("text of a query", lambda bed: bed.query(f"select * replace (time::text as time) from data {BOUNDED}"),
+         error=None),
     Case("some with an offset", times(lambda t: [str(x) if i % 2 else f"{x:%Y-%m-%d %H:%M:%S}" for i, x in enumerate(t)]), "has times with an offset and without one", todo="Give all of them an offset"),
     Case("mixed offsets", times(lambda t: [str(x.tz_convert(["UTC", "Asia/Kolkata"][i % 2])) for i, x in enumerate(t)]),
          error=None),
@@ -449,6 +463,7 @@ SQL = (
     Case("two statements", database("select * from feed; drop table feed"), "one statement", CONNECTION, "Check the .sql"),
     Case("doubled columns", database("select *, x1 from feed"), "Duplicate column", CONNECTION, "Check the .sql"),
     Case("unknown parameter", database("select :other"), "bind parameter 'other'", CONNECTION, "Check the .sql"),
+    Case("times, which SQLite keeps as text", database(f"select * from feed {BOUNDED}"), error=None),
     Case("an empty day", database("select * from feed where id = ''"), "no rows in 2024", todo="Check the source",
          error=NotEnoughData, does=Bed.ingest, stored=True),
     Case("unknown connection", unknown_connection, "is not known", "connection nowhere", "Set RETRAINING_CONN_NOWHERE"),
@@ -542,6 +557,8 @@ ADMISSION = (
          does=lambda bed: score.run(bed.workspace, bed.workspace.spec(NAME), AHEAD)),
     Case("monitor in the future", nothing, "has not come yet", NAME, "Leave out the as-of time", RequestError,
          does=lambda bed: monitor.run(bed.workspace, bed.workspace.spec(NAME), AHEAD)),
+    Case("collect in the future", nothing, "has not come yet", NAME, "Leave out the as-of time", RequestError,
+         does=lambda bed: monitor.collect(bed.workspace, bed.workspace.spec(NAME), AHEAD)),
     Case("housekeeping in the future", nothing, "has not come yet", "housekeeping", "Leave out the as-of time",
          RequestError, does=lambda bed: retention.plan(bed.workspace, AHEAD)),
     Case("retrain by another partition", keys(data={"partition": "week"}, training={"window": "70d"}), "data.partition was day", "champion 1",

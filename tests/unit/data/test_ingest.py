@@ -327,3 +327,5 @@ def test_the_holdout_is_newer_than_the_champion(tmp_path: Path) -> None:
     nothing = plan.plan_windows(data, length, holdout, day(40), day(39))[1]
     assert nothing.start == nothing.end
     assert plan.plan_windows(data, length, holdout, day(40), day(50))[1].start == day(39)
+    within = plan.plan_windows(data, length, holdout, day(40), day(35.25))[1]
+    assert within == Window(day(36), day(39)), "only whole partitions, also after a cut-off inside of one"
