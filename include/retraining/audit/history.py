@@ -9,7 +9,7 @@ from datetime import datetime
 from retraining.data.snapshots import read_manifest
 from retraining.errors import Damaged
 from retraining.ledger import Ledger
-from retraining.records import Approval, Champion, Override, Snapshot, Window, short, shown_day
+from retraining.records import Approval, Champion, Manifest, Override, Window, short, shown_day
 from retraining.store import Store
 from retraining.validation.quarantine import entries
 
@@ -124,7 +124,7 @@ def _version(ledger: Ledger, store: Store, entry: Champion, after: Champion | No
     )
 
     card: ModelCard | None = None
-    data: Snapshot | None = None
+    data: Manifest | None = None
     problem = None
     try:
         card = read_card(store, entry.release_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from retraining.ledger.champions import Champions
 from retraining.ledger.marks import Marks
 from retraining.ledger.newest import Newest
+from retraining.ledger.origins import Origins
 from retraining.ledger.people import People
 from retraining.ledger.quarantine import Quarantine
 from retraining.ledger.readings import Readings
@@ -15,5 +16,7 @@ from retraining.ledger.watched import Watched
 from retraining.ledger.work import Work
 
 
-class Ledger(Champions, Marks, Newest, People, Quarantine, Readings, Requests, Upkeep, Verdicts, Watched, Work):
+class Ledger(
+    Champions, Marks, Newest, Origins, People, Quarantine, Readings, Requests, Upkeep, Verdicts, Watched, Work
+):
     """The append-only record of one installation."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from retraining.data import ingest, plan
 from retraining.errors import MonitorFailed, RetrainingError
 from retraining.monitor import triggers
-from retraining.pipeline.common import Report, needs_time, silent
+from retraining.pipeline.common import Report, admissible, needs_time, silent
 from retraining.records import Alert, Measurement, TriggerDecision, Window
 from retraining.spec import FrozenSpec
 from retraining.windows import floor, step
@@ -16,6 +16,7 @@ from retraining.workspace import Workspace
 
 def collect(workspace: Workspace, frozen: FrozenSpec, as_of: datetime) -> int:
     """Read the newest partition and the labels that became final; return how many partitions were read."""
+    admissible(workspace, frozen, as_of)
     data = frozen.spec.data
     mature, end = plan.mature_end(data, as_of), floor(as_of, data.partition)
     start = min(step(end, data.partition, -1), step(mature, data.partition, -1))
@@ -67,6 +68,7 @@ def run(
     from retraining.monitor.measure import summary
 
     needs_time(frozen)
+    admissible(workspace, frozen, as_of)
     measurement = measure(workspace, frozen, as_of, html=html)
     report("measure", summary(measurement))
     decision = decide(workspace, frozen, measurement)

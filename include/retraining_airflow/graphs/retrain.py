@@ -111,8 +111,8 @@ def validate(admission: Ids, snapshots: Ids) -> Ids:
     from retraining.pipeline.crossing import recall
 
     with boundary.stage() as work:
-        ingested = retrain.ingested_from(work, snapshots)
-        found = retrain.validate(work, recall(work, Admission, admission), ingested)
+        admitted = recall(work, Admission, admission)
+        found = retrain.validate(work, admitted, retrain.ingested_from(work, admitted, snapshots))
     for problem in found.validation.problems:
         print(f"{problem.severity}: {problem.check}: {problem.observed}")
     print(retrain.describe_validation(found.validation))
@@ -130,8 +130,8 @@ def train(admission: Ids, snapshots: Ids, index: int) -> Ids:
     from retraining.pipeline.crossing import ids_of, recall
 
     with boundary.stage() as work:
-        admitted, ingested = recall(work, Admission, admission), retrain.ingested_from(work, snapshots)
-        tried = retrain.try_candidate(work, admitted, ingested, index)
+        admitted = recall(work, Admission, admission)
+        tried = retrain.try_candidate(work, admitted, retrain.ingested_from(work, admitted, snapshots), index)
     if tried is None:
         raise AirflowSkipException(f"the spec of this run has no candidate {index}")
     get_current_context()["candidate"] = tried.score.name  # type: ignore[typeddict-unknown-key]
@@ -150,7 +150,7 @@ def choose(admission: Ids, snapshots: Ids, tried: list[Ids]) -> Ids:
         if admitted.skip:
             raise AirflowSkipException(admitted.skip)
         found = [recall(work, Tried, one) for one in tried if one]
-        trained = retrain.choose(work, admitted, retrain.ingested_from(work, snapshots), found)
+        trained = retrain.choose(work, admitted, retrain.ingested_from(work, admitted, snapshots), found)
     print(trained.why)
     return ids_of(trained)
 
@@ -162,9 +162,8 @@ def evaluate(admission: Ids, snapshots: Ids, trained: Ids) -> Ids:
     from retraining.pipeline.crossing import ids_of, recall
 
     with boundary.stage() as work:
-        ingested = retrain.ingested_from(work, snapshots)
         admitted, chosen = recall(work, Admission, admission), recall(work, Trained, trained)
-        return ids_of(retrain.evaluate(work, admitted, ingested, chosen))
+        return ids_of(retrain.evaluate(work, admitted, retrain.ingested_from(work, admitted, snapshots), chosen))
 
 
 @task
@@ -192,7 +191,7 @@ def release(admission: Ids, snapshots: Ids, trained: Ids, verdict: Ids) -> Ids:
         made = retrain.release(
             work,
             admitted,
-            retrain.ingested_from(work, snapshots),
+            retrain.ingested_from(work, admitted, snapshots),
             recall(work, Trained, trained),
             retrain.verdict_of(work, verdict["verdict"]),
         )
