@@ -157,7 +157,7 @@ def _evaluate(home: Path) -> dict[str, Any]:
     stored.StoredModel.predict = timed  # type: ignore[method-assign]  # to take out what scoring itself costs
     work = Workspace(settings())
     admission, trained = from_dict(Admission, crossing["admission"]), from_dict(Trained, crossing["trained"])
-    ingested = retrain.ingested_from(work, crossing["snapshots"])
+    ingested = retrain.ingested_from(work, admission, crossing["snapshots"])
     begun = time.perf_counter()
     evaluation = retrain.evaluate(work, admission, ingested, trained)
     verdict = retrain.gate(work, admission, evaluation)

@@ -12,7 +12,7 @@ from benchmarks.figures import Figure, Report, times
 from retraining.audit import lineage
 from retraining.audit.history import versions_of
 from retraining.data import snapshots
-from retraining.records import Snapshot, Window, to_dict
+from retraining.records import Manifest, Window, to_dict
 from retraining.workspace import Workspace
 from samples.tiny import NAME, day, retrain, tiny
 
@@ -51,7 +51,7 @@ def _seconds(ask: Callable[[], object]) -> float:
     return (time.perf_counter() - started) / _LOOKUPS
 
 
-def _fill(work: Workspace, manifest: Snapshot) -> None:
+def _fill(work: Workspace, manifest: Manifest) -> None:
     for number in range(_SNAPSHOTS):
         window = Window(manifest.window.start + timedelta(hours=number), manifest.window.end + timedelta(hours=number))
         identity = snapshots.snapshot_id((*manifest.features, *manifest.labels), manifest.columns, window)

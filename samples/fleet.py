@@ -21,7 +21,7 @@ from sqlalchemy import Connection
 
 from retraining.care import items
 from retraining.data import chunks, snapshots
-from retraining.data.ingest import source_id
+from retraining.data.ingest import source_id_of
 from retraining.evaluation.finalist import document_key
 from retraining.gate.decision import make_verdict, verdict_id
 from retraining.gate.policy import Policy
@@ -36,7 +36,9 @@ from retraining.records import (
     Column,
     DayPerformance,
     Deployment,
+    Manifest,
     PredictionSet,
+    Provenance,
     Release,
     Request,
     Served,
@@ -136,7 +138,7 @@ class _Life:
     def __init__(self, workspace: Workspace, ledger: Ledger, model: str, every: int) -> None:
         self.work, self.ledger, self.model, self.every = workspace, ledger, model, every
         self.frozen: FrozenSpec = load(workspace.settings.models / f"{model}.yaml")
-        self.source = source_id(self.frozen)
+        self.source = source_id_of(self.frozen)
         self.columns = tuple(Column(f"x{i}", "double") for i in range(_N_COLUMNS))
         self.champion: Champion | None = None
         self.root = workspace.settings.home / "store"
@@ -291,9 +293,12 @@ class _Life:
         found = [c for d in days for c in self._chunks(d)]
         features, labels = (tuple(c for c in found if c.kind == kind) for kind in ("features", "labels"))
         identity = snapshots.snapshot_id(found, self.columns, window)
-        made = Snapshot(identity, self.model, window, as_of, self.source, self.columns, features, labels, ())
-        self._place(snapshots.snapshot_key(identity), json.dumps(to_dict(made), sort_keys=True, indent=1).encode())
-        return made
+        parts = (identity, window, self.columns, features, labels)
+        content = json.dumps(to_dict(Manifest(*parts)), sort_keys=True, indent=1)
+        self._place(snapshots.snapshot_key(identity), content.encode())
+        provenance = Provenance(self.model, as_of, self.source)
+        self.ledger.add_provenance(identity, provenance)
+        return Snapshot(*parts, provenance)
 
     def _chunks(self, number: int) -> tuple[Chunk, ...]:
         kinds = ("features", "labels")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from retraining.errors import RequestError
 from retraining.records import Window
@@ -19,6 +21,8 @@ _NOMINAL = {
     "week": timedelta(weeks=1),
     "month": timedelta(days=30),
 }
+CLOCKS_DIFFER = timedelta(hours=1)
+"""How much later than this machine's clock an as-of time may be: a scheduler's clock may run ahead of a worker's."""
 
 
 def parse_duration(text: str) -> timedelta:
@@ -76,12 +80,26 @@ def floor(time: datetime, partition: Partition) -> datetime:
     return day.replace(day=1) if partition == "month" else day
 
 
+def ceil(time: datetime, partition: Partition) -> datetime:
+    """Return the start of the first partition that holds nothing before the time.
+
+    >>> ceil(datetime(2026, 5, 6, 7, tzinfo=UTC), "day").date().isoformat()
+    '2026-05-07'
+    """
+    start = floor(time, partition)
+    return start if start == to_utc(time) else step(start, partition)
+
+
 def step(start: datetime, partition: Partition, count: int = 1) -> datetime:
-    """Return the start of the partition `count` partitions later (earlier when negative)."""
+    """Return the time `count` partitions later (earlier when negative); a day that a month lacks is its last one.
+
+    >>> step(datetime(2026, 1, 31, tzinfo=UTC), "month").date().isoformat()
+    '2026-02-28'
+    """
     if partition != "month":
         return start + _NOMINAL[partition] * count
-    months = start.year * 12 + start.month - 1 + count
-    return start.replace(year=months // 12, month=months % 12 + 1)
+    year, month = divmod(start.year * 12 + start.month - 1 + count, 12)
+    return start.replace(year=year, month=month + 1, day=min(start.day, monthrange(year, month + 1)[1]))
 
 
 def nominal(partition: Partition) -> timedelta:
@@ -103,3 +121,36 @@ def window_before(end: datetime, length: timedelta, partition: Partition) -> Win
     last = floor(end, partition)
     count = max(1, round(length / _NOMINAL[partition]))
     return Window(step(last, partition, -count), last)
+
+
+def with_wall_clock(window: Window, zone: str) -> Window:
+    """Return the window widened to the times that a zone's wall clock shows in it, written as if they were UTC.
+
+    A table of naive local times compares its numbers with a query's bounds; in a wider window it loses none.
+
+    >>> str(with_wall_clock(Window(datetime(2026, 1, 5, tzinfo=UTC), datetime(2026, 1, 6, tzinfo=UTC)), "Asia/Tokyo"))
+    '2026-01-05 to 2026-01-06 09:00 UTC'
+    """
+    day = timedelta(days=1)  # an hour that comes twice shows earlier times after the start
+    first = min(_offset(window.start, zone), _offset(window.start + day, zone), timedelta())
+    last = max(_offset(window.end, zone), _offset(window.end - day, zone), timedelta())
+    return Window(window.start + first, window.end + last)
+
+
+def _offset(time: datetime, zone: str) -> timedelta:
+    return time.astimezone(ZoneInfo(zone)).utcoffset() or timedelta()
+
+
+def refuse_future(what: str, as_of: datetime, now: datetime) -> None:
+    """Refuse an as-of time that has not come yet: labels would be taken for final, and later runs be superseded.
+
+    Raises
+    ------
+    RequestError
+        When it is later than `now`, the wall clock, by more than clocks differ.
+    """
+    if as_of > now + CLOCKS_DIFFER:
+        raise RequestError(
+            f"{what}: the as-of time {as_of:%Y-%m-%d %H:%M} UTC has not come yet (it is {now:%Y-%m-%d %H:%M} UTC). "
+            "Nothing was done. Leave out the as-of time, or give an earlier one."
+        )

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import time
+from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from sqlalchemy import text as sql_text
 from retraining.artifacts import stored
 from retraining.audit.reproduce import reproduce
 from retraining.calendars import require_scored, require_watched
+from retraining.care import retention
 from retraining.data import snapshots
 from retraining.errors import (
     Damaged,
@@ -31,11 +32,13 @@ from retraining.errors import (
     Unavailable,
     ValidationFailed,
 )
+from retraining.pipeline import monitor, score
 from retraining.validation import quarantine
 from retraining.workspace import Workspace
-from samples.tiny import NAME, day, rows
+from samples.tiny import NAME, day, retrain, rows
 from tests.support import faults
 from tests.support.faults import (
+    AS_OF,
     FIRST,
     SPAN,
     Bed,
@@ -73,6 +76,7 @@ LOGISTIC = "sklearn.linear_model.LogisticRegression"
 ENDLESS = ("C", "tol", "l1_ratio", "max_iter", "intercept_scaling", "fit_intercept", "solver", "dual", "verbose", "n_jobs",
            "warm_start", "class_weight")  # fmt: skip
 """Twelve parameters of fifty values each."""
+AHEAD = datetime(2126, 1, 1, tzinfo=UTC)
 HOSTILE = '"; drop table champions; --'
 CSV = f"{NAME}.csv"
 SIZES = {"x1": HOSTILE, "x2": "😀 'x2\""}
@@ -159,6 +163,16 @@ def times(written: Callable[[pd.Series], Any], **data: Any) -> Fault:
 
 def naive(column: pd.Series, zone: str = "UTC") -> pd.Series:
     return column.dt.tz_convert(zone).dt.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def local(sql: str) -> Fault:
+    """Write New York's local times without an offset, and read them by a query."""
+
+    def fault(bed: Bed) -> None:
+        times(lambda t: naive(t, "America/New_York"), **NEW_YORK)(bed)
+        bed.query(sql)
+
+    return fault
 
 
 def one_time(moment: str, **data: Any) -> Fault:
@@ -329,6 +343,7 @@ QUERY, CONNECTION, FUNCTION = "in the query", "connection feed", "source rows.py
 BACKUP, AGAIN = "Restore it from a backup", "run again"
 TYPED, CONVERT = "Give each column one type and a name of its own", "Convert it in the query"
 CHECKS = f"change checks in {NAME}.yaml"
+BOUNDED = "where time >= :start and time < :end"
 SECRET = "postgresql://me:secret@host/db"
 
 FILE = (
@@ -407,6 +422,9 @@ TIMES = (
     Case("ambiguous hour", one_time("2024-11-03 01:30:00", **NEW_YORK), "is ambiguous", todo="Give times with an offset"),
     Case("missing hour", one_time("2024-03-10 02:30:00", **NEW_YORK), "doesn't exist", todo="Give times with an offset"),
     Case("naive, of a zone", times(lambda t: naive(t, "America/New_York"), **NEW_YORK), error=None),
+    Case("naive, of a zone, by a query", local(f"select * from data {BOUNDED}"), error=None),
+    Case("text of a query", lambda bed: bed.query(f"select * replace (time::text as time) from data {BOUNDED}"),
+         error=None),
     Case("some with an offset", times(lambda t: [str(x) if i % 2 else f"{x:%Y-%m-%d %H:%M:%S}" for i, x in enumerate(t)]), "has times with an offset and without one", todo="Give all of them an offset"),
     Case("mixed offsets", times(lambda t: [str(x.tz_convert(["UTC", "Asia/Kolkata"][i % 2])) for i, x in enumerate(t)]),
          error=None),
@@ -453,6 +471,7 @@ SQL = (
     Case("two statements", database("select * from feed; drop table feed"), "one statement", CONNECTION, "Check the .sql"),
     Case("doubled columns", database("select *, x1 from feed"), "Duplicate column", CONNECTION, "Check the .sql"),
     Case("unknown parameter", database("select :other"), "bind parameter 'other'", CONNECTION, "Check the .sql"),
+    Case("times, which SQLite keeps as text", database(f"select * from feed {BOUNDED}"), error=None),
     Case("an empty day", database("select * from feed where id = ''"), "no rows in 2024", todo="Check the source",
          error=NotEnoughData, does=Bed.ingest, stored=True),
     Case("unknown connection", unknown_connection, "is not known", "connection nowhere", "Set RETRAINING_CONN_NOWHERE"),
@@ -553,7 +572,26 @@ YAMLS = (
     Case("window: of rows", window_check(BETWEEN, column="x1"), "cannot be computed for a window", "checks.window",
          "Move it to checks.rows", ValidationFailed, stored=True),
 )  # fmt: skip
-TABLE = {"file": FILE, "rows": ROWS, "columns": COLUMNS, "times": TIMES, "values": VALUES, "sql": SQL, "store": STORE,
+HOURLY = keys(data={"partition": "hour"}, training={"window": "10d"})
+ADMISSION = (
+    Case("retrain in the future", nothing, "2126-01-01 00:00 UTC has not come yet", NAME, "Leave out the as-of time",
+         RequestError, does=lambda bed: retrain(bed.workspace, AHEAD)),
+    Case("score in the future", nothing, "has not come yet", NAME, "Leave out the as-of time", RequestError,
+         does=lambda bed: score.run(bed.workspace, bed.workspace.spec(NAME), AHEAD)),
+    Case("monitor in the future", nothing, "has not come yet", NAME, "Leave out the as-of time", RequestError,
+         does=lambda bed: monitor.run(bed.workspace, bed.workspace.spec(NAME), AHEAD)),
+    Case("collect in the future", nothing, "has not come yet", NAME, "Leave out the as-of time", RequestError,
+         does=lambda bed: monitor.collect(bed.workspace, bed.workspace.spec(NAME), AHEAD)),
+    Case("housekeeping in the future", nothing, "has not come yet", "housekeeping", "Leave out the as-of time",
+         RequestError, does=lambda bed: retention.plan(bed.workspace, AHEAD)),
+    Case("retrain by another partition", keys(data={"partition": "week"}, training={"window": "70d"}), "data.partition was day", "champion 1",
+         "Set it back to day, or copy the YAML under another name", RequestError),
+    Case("score by another partition", HOURLY, "is hour now", NAME, "Set it back to day",
+         RequestError, does=lambda bed: score.run(bed.workspace, bed.workspace.spec(NAME), AS_OF)),
+    Case("monitor by another partition", HOURLY, "is hour now", NAME, "Set it back to day",
+         RequestError, does=lambda bed: monitor.run(bed.workspace, bed.workspace.spec(NAME), AS_OF)),
+)  # fmt: skip
+TABLE = {"file": FILE, "admission": ADMISSION, "rows": ROWS, "columns": COLUMNS, "times": TIMES, "values": VALUES, "sql": SQL, "store": STORE,
          "training": TRAINING, "yaml": YAMLS}  # fmt: skip
 
 

@@ -139,7 +139,7 @@ class Bed:
             assert readings == {source: before.readings.get(source, {}) for source in readings}, (
                 "rows of a wrong source were kept"
             )
-        for found in (c for seen in readings.values() for known in seen.values() for _, parts in known for c in parts):
+        for found in (c for seen in readings.values() for known in seen.values() for r in known for c in r.chunks):
             if chunks.key_of(found.id) not in before.files:
                 assert chunks.read(self.workspace.store, found).num_rows == found.n_rows
 

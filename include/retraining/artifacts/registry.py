@@ -24,7 +24,7 @@ from sklearn.pipeline import Pipeline
 from retraining.artifacts.environment import core_requirements
 from retraining.artifacts.stored import types_to_trust
 from retraining.errors import RegistryError, Unavailable
-from retraining.records import Snapshot
+from retraining.records import Manifest
 from retraining.settings import Settings
 
 ALIAS = "champion"
@@ -75,7 +75,7 @@ class Registry:
                 self._client.set_terminated(tracked.id, "FAILED")
             raise
 
-    def log_dataset(self, run_id: str, snapshot: Snapshot, name: str) -> None:
+    def log_dataset(self, run_id: str, snapshot: Manifest, name: str) -> None:
         """Record which data a run used: its snapshot's id, window, columns and size, not its rows."""
         schema = {"columns": {c.name: c.type for c in snapshot.columns}}
         profile = {"n_rows": snapshot.n_rows, "n_labelled": snapshot.n_labelled}

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from retraining.errors import Damaged
 from retraining.ledger import Ledger
-from retraining.records import Alert, Approval, Champion, Closing, Override, Snapshot, Window, short, shown_day
+from retraining.records import Alert, Approval, Champion, Closing, Manifest, Override, Window, short, shown_day
 from retraining.rollout.waiting import Waiting
 from retraining.store import Store
 from retraining.validation.quarantine import entries
@@ -81,7 +81,7 @@ def events_of(ledger: Ledger, model: str, waiting: Sequence[Waiting] = (), *, ne
     newest
         Only so many of the newest events; of what happens daily no more are read.
     """
-    written = ledger.recording_times(model)
+    written = ledger.recording_times(model, newest)
     events = [*_watched(ledger, model, written, newest), *_judged(ledger, model, written, newest)]
     events += [Event(w.as_of, "waiting", short(w.verdict_id), f"waits {w.what}. {w.how}") for w in waiting]
     events.sort(key=lambda e: (e.as_of, _ORDER.index(e.event)))
@@ -165,7 +165,7 @@ def _version(ledger: Ledger, store: Store, entry: Champion, after: Champion | No
     from retraining.data.snapshots import read_manifest
 
     card: ModelCard | None = None
-    data: Snapshot | None = None
+    data: Manifest | None = None
     problem = None
     try:
         card = read_card(store, entry.release_id)

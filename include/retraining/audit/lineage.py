@@ -5,7 +5,7 @@ Nothing is searched: a manifest is found by its id, the verdicts that can have u
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,20 +14,23 @@ from pydantic import ValidationError
 
 from retraining.artifacts.stored import read_card
 from retraining.data import snapshots
-from retraining.data.ingest import source_id
+from retraining.data.ingest import source_id_of
 from retraining.errors import Damaged, RequestError, RetrainingError, shown
-from retraining.records import Snapshot, Verdict, Window, short
+from retraining.records import Manifest, Provenance, Verdict, Window, short
 from retraining.spec import FrozenSpec
 from retraining.workspace import Workspace
 
 _SHORTEST = 6
 """Characters of an id that must be given: fewer would name many snapshots."""
+_Near = Mapping[str, Iterable[Verdict]]
+"""By model, the verdicts that can have used a snapshot."""
 
 
 @dataclass(frozen=True)
 class Use:
     """Something that a snapshot was used for: `judged on`, `trained on` or `refitted on`, and by which verdict."""
 
+    model: str
     what: str
     verdict_id: str
     decision: str
@@ -37,27 +40,34 @@ class Use:
 
 
 @dataclass(frozen=True)
-class Lineage:
-    """Where a snapshot's rows came from, and what they were used for.
+class Origin:
+    """A source that runs read a snapshot's rows from.
 
-    `source` says it in words, None when no spec of the model that is still known reads such a source. `read_as_of` are
-    the earliest and the latest as-of time at which its partitions were first read as they are. `raw_id` is the snapshot
-    as it was read, from which `n_aside` rows were set aside; `accepted` are those made so from this one.
+    `source` says it in words, None when no spec of their models that is still known reads such a source. `read_as_of`
+    are the earliest and the latest as-of time at which the partitions were first read as they are.
     """
 
-    snapshot_id: str
-    model: str
-    window: Window
-    as_of: datetime
     source_id: str
     source: str | None
     read_as_of: tuple[datetime, datetime] | None
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """Where a snapshot's rows came from, which runs froze it (the newest first), and what it was used for.
+
+    A run names the snapshot as it was read, from which rows were set aside to make this one; `accepted` are those that
+    were made so from this one. Almost always there is one origin: more are sources that gave the very same rows.
+    """
+
+    snapshot_id: str
+    window: Window
     n_rows: int
     n_labelled: int
     n_chunks: int
-    raw_id: str | None
+    runs: tuple[Provenance, ...]
+    origins: tuple[Origin, ...]
     accepted: tuple[str, ...]
-    n_aside: int
     uses: tuple[Use, ...]
 
 
@@ -72,37 +82,44 @@ def of_snapshot(workspace: Workspace, identity: str) -> Lineage:
         When its manifest is not what was frozen.
     """
     manifest = snapshots.read_manifest(workspace.store, _whole(workspace, identity))
-    near = workspace.ledger.verdicts_near(manifest.model, manifest.window)
+    runs = snapshots.provenance_of(workspace.ledger, manifest)
+    models = sorted({run.model for run in runs})
+    near = {model: workspace.ledger.verdicts_near(model, manifest.window) for model in models}
     accepted = _accepted(workspace, manifest)
+    ids = {manifest.id, *accepted}
     return Lineage(
         snapshot_id=manifest.id,
-        model=manifest.model,
         window=manifest.window,
-        as_of=manifest.as_of,
-        source_id=manifest.source_id,
-        source=_source(workspace, manifest, near),
-        read_as_of=_read_as_of(workspace, manifest),
         n_rows=manifest.n_rows,
         n_labelled=manifest.n_labelled,
         n_chunks=len(manifest.features) + len(manifest.labels),
-        raw_id=manifest.raw_id,
+        runs=tuple(runs),
+        origins=tuple(_origins(workspace, manifest, runs, near)),
         accepted=accepted,
-        n_aside=sum(s.n_rows for s in manifest.set_aside),
-        uses=tuple(_uses(workspace, manifest.model, near, {manifest.id, *accepted})),
+        uses=tuple(use for model, verdicts in near.items() for use in _uses(workspace, model, verdicts, ids)),
     )
 
 
-def _accepted(workspace: Workspace, manifest: Snapshot) -> tuple[str, ...]:
+def _accepted(workspace: Workspace, manifest: Manifest) -> tuple[str, ...]:
     """Return the snapshots that were made from one without rows, by what its validations say."""
     pages = workspace.store.starting_with(f"reports/validation/{manifest.id}-")
     found = {workspace.store.read_json(key)["accepted_id"] for key in pages if key.endswith(".json")}
     return tuple(sorted(found - {manifest.id}))
 
 
-def _source(workspace: Workspace, manifest: Snapshot, near: Iterable[Verdict]) -> str | None:
-    """Return the source in words, by the model's YAML or the spec of a verdict near, whichever read these rows."""
-    for frozen in _specs(workspace, manifest.model, near):
-        if source_id(frozen) == manifest.source_id:
+def _origins(workspace: Workspace, manifest: Manifest, runs: Iterable[Provenance], near: _Near) -> Iterator[Origin]:
+    readers: dict[str, set[str]] = {}
+    for run in runs:
+        readers.setdefault(run.source_id, set()).add(run.model)
+    for source_id, models in readers.items():
+        source = _source(workspace, source_id, {model: near[model] for model in sorted(models)})
+        yield Origin(source_id, source, _read_as_of(workspace, manifest, source_id))
+
+
+def _source(workspace: Workspace, source_id: str, near: _Near) -> str | None:
+    """Return a source in words, by a model's YAML or the spec of a verdict near, whichever read these rows."""
+    for frozen in (spec for model, verdicts in near.items() for spec in _specs(workspace, model, verdicts)):
+        if source_id_of(frozen) == source_id:
             data = frozen.spec.data
             return data.source.described + (f"; labels: {data.labels.described}" if data.labels else "")
     return None
@@ -116,10 +133,10 @@ def _specs(workspace: Workspace, model: str, near: Iterable[Verdict]) -> Iterato
             yield workspace.frozen(spec_id)
 
 
-def _read_as_of(workspace: Workspace, manifest: Snapshot) -> tuple[datetime, datetime] | None:
+def _read_as_of(workspace: Workspace, manifest: Manifest, source_id: str) -> tuple[datetime, datetime] | None:
     ids = {chunk.id for chunk in (*manifest.features, *manifest.labels)}
-    seen = workspace.ledger.readings(manifest.source_id, manifest.window).values()
-    firsts = [next((when for when, found in one if {c.id for c in found} & ids), None) for one in seen]
+    seen = workspace.ledger.readings(source_id, manifest.window).values()
+    firsts = [next((r.as_of for r in one if {c.id for c in r.chunks} & ids), None) for one in seen]
     times = [when for when in firsts if when is not None]
     return (min(times), max(times)) if times else None
 
@@ -149,7 +166,7 @@ def _uses(workspace: Workspace, model: str, near: Iterable[Verdict], ids: set[st
             roles.append("refitted on")
         champion = moves.get(verdict.id)
         place = (champion.sequence, champion.version) if champion else (None, None)
-        yield from (Use(role, verdict.id, verdict.decision, verdict.evaluation.as_of, *place) for role in roles)
+        yield from (Use(model, role, verdict.id, verdict.decision, verdict.evaluation.as_of, *place) for role in roles)
 
 
 def _trained_on(workspace: Workspace, candidate_id: str) -> str | None:

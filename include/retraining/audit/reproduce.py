@@ -15,7 +15,7 @@ from retraining.artifacts.features import matrix
 from retraining.artifacts.stored import ModelCard, predict
 from retraining.data import chunks, snapshots
 from retraining.errors import Damaged, RequestError, shown
-from retraining.records import Reproduction, Snapshot, Trained, digest_of, short, to_dict
+from retraining.records import Manifest, Reproduction, Trained, digest_of, short, to_dict
 from retraining.spec import FrozenSpec
 from retraining.store import Store
 from retraining.train import fit, labelled_rows, recipe_id
@@ -150,7 +150,7 @@ def _with_seed(frozen: FrozenSpec, seed: int) -> FrozenSpec:
     return replace(frozen, spec=frozen.spec.model_copy(update={"training": training}))
 
 
-def _check_rows(store: Store, snapshot: Snapshot) -> None:
+def _check_rows(store: Store, snapshot: Manifest) -> None:
     """Check every chunk by its content too: its file's digest stands in the manifest, beside which it could be put."""
     for chunk in (*snapshot.features, *snapshot.labels):
         if chunks.content_id(chunks.read(store, chunk)) != chunk.id:

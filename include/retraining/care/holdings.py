@@ -12,7 +12,7 @@ from retraining.care.sharing import Everything
 from retraining.data import chunks, erasure, parquet
 from retraining.errors import Damaged, RequestError, shown
 from retraining.evaluation.finalist import FLIPS
-from retraining.records import Chunk, PredictionSet, Snapshot
+from retraining.records import Chunk, Manifest, PredictionSet
 from retraining.spec import Spec
 from retraining.store import sha256
 from retraining.workspace import Workspace
@@ -79,7 +79,7 @@ class Holdings:
     features: tuple[Hit, ...]
     labels: tuple[Hit, ...]
     files: tuple[FileHit, ...]
-    snapshots: tuple[Snapshot, ...]
+    snapshots: tuple[Manifest, ...]
     """Those that name one of the chunks, of any model."""
 
 

@@ -19,7 +19,7 @@ from retraining.data.snapshots import snapshot_key
 from retraining.evaluation.finalist import document_key, flips_key, has_document
 from retraining.ledger import Ledger
 from retraining.pages.verdicts.page import page_key
-from retraining.records import Release, Snapshot, Trained, Tried, Verdict, digest_of, from_dict, short
+from retraining.records import Manifest, Release, Trained, Tried, Verdict, digest_of, short
 from retraining.spec import spec_key
 from retraining.store import Entry, Store
 
@@ -100,20 +100,20 @@ def all_at_once(function: Callable[[A], B], values: Iterable[A]) -> Iterator[B]:
             yield waiting.popleft().result()
 
 
-def manifests(store: Store, keys: Iterable[str]) -> dict[str, Snapshot | Broken]:
+def manifests(store: Store, keys: Iterable[str]) -> dict[str, Manifest | Broken]:
     """Read manifests, each compared with its name, by key. All of a fleet's fill gigabytes: see `each_manifest`."""
     return dict(each_manifest(store, keys))
 
 
-def each_manifest(store: Store, keys: Iterable[str]) -> Iterator[tuple[str, Snapshot | Broken]]:
+def each_manifest(store: Store, keys: Iterable[str]) -> Iterator[tuple[str, Manifest | Broken]]:
     """Read manifests one after the other, each compared with its name; a few are in memory at a time."""
     listed = sorted(keys)
     yield from zip(listed, all_at_once(lambda key: _manifest(store, key), listed), strict=True)
 
 
-def _manifest(store: Store, key: str) -> Snapshot | Broken:
+def _manifest(store: Store, key: str) -> Manifest | Broken:
     try:
-        found = from_dict(Snapshot, json.loads(store.read(key)))
+        found = snapshots.manifest_of(json.loads(store.read(key)))
     except (ValueError, ValidationError):
         return Broken("is not a manifest that can be read")
     parts = (*found.features, *found.labels)
@@ -122,7 +122,7 @@ def _manifest(store: Store, key: str) -> Snapshot | Broken:
     return found
 
 
-def chunk_keys(snapshot: Snapshot) -> set[str]:
+def chunk_keys(snapshot: Manifest) -> set[str]:
     """Return the store keys of a snapshot's chunks."""
     return {chunks.key_of(c.id) for c in (*snapshot.features, *snapshot.labels)}
 

@@ -6,19 +6,19 @@ at any time, however many there are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from retraining.care import items, needs
 from retraining.care.items import Broken
-from retraining.care.needs import Policy
+from retraining.care.needs import Needs, Policy
 from retraining.data import chunks
-from retraining.data.ingest import source_id
+from retraining.data.ingest import source_id_of
 from retraining.data.readings import in_force
 from retraining.ledger import Ledger
 from retraining.ledger.readings import StoredReading
-from retraining.records import Snapshot
+from retraining.records import Provenance
 from retraining.store import Entry
 from retraining.workspace import Workspace
 
@@ -46,20 +46,19 @@ class Marks:
 def mark(workspace: Workspace, as_of: datetime, there: Mapping[str, Entry], young: Collection[str]) -> Marks:
     """Return what is needed as of a time of what is there; the chunks of young snapshots are."""
     marks = Marks()
-    with_snapshot: dict[str, set[str]] = {}
+    for source, model in workspace.ledger.sources_read():
+        marks.readers.setdefault(source, {})[model] = False
+    learnt: dict[str, Mapping[str, frozenset[str]]] = {}
     for found in needs.needs_of_models(workspace, as_of):
-        policy = found.policy
-        marks.policies[policy.model] = policy
-        marks.items |= found.items
-        for key, learnt in found.with_snapshot.items():
-            with_snapshot.setdefault(key, set()).update(learnt)
-        if policy.spec is not None and policy.active:
-            marks.readers.setdefault(source_id(policy.spec), {})[policy.model] = True
+        _mark_model(marks, found, there)
+        learnt[found.policy.model] = found.with_snapshot
     for key, manifest in items.each_manifest(workspace.store, (k for k in there if items.is_manifest(k))):
         if isinstance(manifest, Broken):
             marks.broken.add(key)
         else:
-            _mark_snapshot(marks, key, manifest, with_snapshot.get(key, ()), young)
+            _mark_early(marks, key, manifest.first, learnt)
+            if key in marks.items or key in young:
+                marks.items |= items.chunk_keys(manifest)
     oldest = needs.longest(marks.policies, as_of)
     for source, readings in in_force(workspace.ledger):
         kept = needs.needed_readings(readings.values(), marks.keepers(source), oldest)
@@ -67,14 +66,31 @@ def mark(workspace: Workspace, as_of: datetime, there: Mapping[str, Entry], youn
     return marks
 
 
-def _mark_snapshot(marks: Marks, key: str, manifest: Snapshot, with_it: Iterable[str], young: Collection[str]) -> None:
-    marks.readers.setdefault(manifest.source_id, {}).setdefault(manifest.model, False)
-    policy = marks.policies.get(manifest.model)
-    if policy is not None and policy.counts(manifest.as_of):
-        marks.items.add(key)
-        marks.items.update(with_it)
-    if key in marks.items or key in young:
-        marks.items |= items.chunk_keys(manifest)
+def _mark_model(marks: Marks, found: Needs, there: Mapping[str, Entry]) -> None:
+    policy = found.policy
+    marks.policies[policy.model] = policy
+    marks.items |= found.items
+    for key in found.frozen & there.keys():
+        _mark_frozen(marks, key, found.with_snapshot)
+    if policy.spec is not None and policy.active:
+        marks.readers.setdefault(source_id_of(policy.spec), {})[policy.model] = True
+
+
+def _mark_early(
+    marks: Marks, key: str, first: Provenance | None, learnt: Mapping[str, Mapping[str, frozenset[str]]]
+) -> None:
+    """Mark what an early version's manifest is kept for: the run that it names itself, as the ledger does not."""
+    if first is None:
+        return
+    marks.readers.setdefault(first.source_id, {}).setdefault(first.model, False)
+    policy = marks.policies.get(first.model)
+    if policy is not None and policy.counts(first.as_of):
+        _mark_frozen(marks, key, learnt[first.model])
+
+
+def _mark_frozen(marks: Marks, key: str, with_snapshot: Mapping[str, frozenset[str]]) -> None:
+    marks.items.add(key)
+    marks.items |= with_snapshot.get(key, frozenset())
 
 
 def readings_that_lead_to(ledger: Ledger, gone: Callable[[str], bool]) -> Iterator[str]:

@@ -92,11 +92,13 @@ class Policy:
 class Needs:
     """What one model needs, chunks and reports left out: those follow from the snapshots.
 
-    `with_snapshot` has what is needed as long as a snapshot is kept for its time, by the snapshot's item.
+    `frozen` are the items of the snapshots that are kept for the as-of times of the runs that froze them, those apart
+    that only a manifest of an early version tells. `with_snapshot` has what is needed as long as one is, by its item.
     """
 
     policy: Policy
     items: frozenset[str]
+    frozen: frozenset[str]
     with_snapshot: Mapping[str, frozenset[str]]
 
 
@@ -112,7 +114,9 @@ def needs_of_models(workspace: Workspace, as_of: datetime) -> Iterator[Needs]:
         records = ModelRecords.of(ledger, model)
         moments = frozenset([*waiting.get(model, ()), *asked.get(model, ())])
         policy = _policy(workspace, records, paths.get(model), as_of, moments)
-        yield Needs(policy, frozenset(_needed(ledger, policy, records)), _with_snapshot(records))
+        yield Needs(
+            policy, frozenset(_needed(ledger, policy, records)), _frozen(ledger, policy), _with_snapshot(records)
+        )
 
 
 def _unrefused(workspace: Workspace, model: str, waiting: Iterable[Verdict]) -> list[datetime]:
@@ -173,6 +177,10 @@ def _needed(ledger: Ledger, policy: Policy, records: ModelRecords) -> Iterator[s
     for made in ledger.all_predictions(policy.model):
         if policy.counts(made.as_of) or (first is not None and made.window.start >= first):
             yield made.key
+
+
+def _frozen(ledger: Ledger, policy: Policy) -> frozenset[str]:
+    return frozenset(map(snapshot_key, ledger.snapshots_of(policy.model, policy.horizon, policy.moments)))
 
 
 def _with_snapshot(records: ModelRecords) -> dict[str, frozenset[str]]:

@@ -24,9 +24,9 @@ from retraining.evaluation.finalist import FINALISTS, FLIPS
 from retraining.ledger import Ledger
 from retraining.ledger.work import EVERY_MODEL
 from retraining.pages.verdicts.page import VERDICTS
-from retraining.records import Snapshot, digest_of
+from retraining.records import Manifest, digest_of
 from retraining.store import Entry
-from retraining.windows import parse_time
+from retraining.windows import parse_time, refuse_future
 from retraining.workspace import Workspace
 
 YOUNG = timedelta(days=1)
@@ -84,9 +84,12 @@ def plan(workspace: Workspace, as_of: datetime) -> Plan:
     ------
     SpecError
         When the folder of models is missing: without it every model would look abandoned.
+    RequestError
+        When the as-of time has not come yet: what is needed until then would be freed.
     """
-    there = items.inventory(workspace.store)
     now = datetime.now(UTC)  # the age of an object is a matter of the store's clock, not of the run's time
+    refuse_future("housekeeping", as_of, now)
+    there = items.inventory(workspace.store)
     young = {items.item_of(key) for key, entry in there.items() if _is_young(entry, now)}
     marks = mark(workspace, as_of, there, young)
     held = _held(marks, young, there, workspace.ledger)
@@ -209,7 +212,7 @@ def _named_since(workspace: Workspace, made: Plan) -> set[str]:
     new = [e.key for e in workspace.store.listing("snapshots/") if items.is_manifest(e.key)]
     named: set[str] = set()
     for _, found in items.each_manifest(workspace.store, (key for key in new if key not in made.manifests)):
-        if isinstance(found, Snapshot):
+        if isinstance(found, Manifest):
             named |= planned & items.chunk_keys(found)
     for _, readings in in_force(workspace.ledger):
         named |= planned & needs.chunk_items(c for reading in readings.values() for c in reading.chunks)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from retraining.care import items, needs
 from retraining.data import erasure
-from retraining.data.ingest import source_id
+from retraining.data.ingest import source_id_of
 from retraining.data.readings import replacements
 from retraining.errors import Damaged, shown
-from retraining.records import Chunk, Snapshot
+from retraining.records import Chunk, Manifest
 from retraining.spec import FrozenSpec, find_models
 from retraining.store import Entry
 from retraining.workspace import Workspace
@@ -25,7 +25,7 @@ class Everything:
     """
 
     there: Mapping[str, Entry]
-    manifests: tuple[Snapshot, ...]
+    manifests: tuple[Manifest, ...]
     specs: Mapping[str, FrozenSpec]
     parts: Mapping[str, Mapping[str, Chunk]]
 
@@ -64,35 +64,45 @@ def everything(workspace: Workspace) -> Everything:
     return Everything(there, tuple(manifests), specs, _parts(workspace, specs, manifests))
 
 
-def _manifests(workspace: Workspace, there: Iterable[str]) -> list[Snapshot]:
+def _manifests(workspace: Workspace, there: Iterable[str]) -> list[Manifest]:
     keys = [key for key in there if key.startswith("snapshots/") and key.endswith(".json")]
     found = items.manifests(workspace.store, keys)
-    broken = [key for key, manifest in found.items() if not isinstance(manifest, Snapshot)]
+    broken = [key for key, manifest in found.items() if not isinstance(manifest, Manifest)]
     if broken:
         raise Damaged(
             f"{shown(broken)}: a manifest is damaged, so what it names may hold the person unseen. Nothing was erased. "
             "`check --store` says what to do."
         )
-    return [manifest for manifest in found.values() if isinstance(manifest, Snapshot)]
+    return [manifest for manifest in found.values() if isinstance(manifest, Manifest)]
 
 
 def _parts(
-    workspace: Workspace, specs: Mapping[str, FrozenSpec], manifests: Iterable[Snapshot]
+    workspace: Workspace, specs: Mapping[str, FrozenSpec], manifests: Collection[Manifest]
 ) -> dict[str, dict[str, Chunk]]:
     parts: dict[str, dict[str, Chunk]] = {}
-    readers = {(source_id(spec), model) for model, spec in specs.items()}
+    froze = workspace.ledger.models_by_snapshot()
     for manifest in manifests:
-        readers.add((manifest.source_id, manifest.model))
-        parts.setdefault(manifest.model, {}).update({c.id: c for c in (*manifest.features, *manifest.labels)})
-    models: dict[str, list[str]] = {}
-    for source, model in readers:
-        models.setdefault(source, []).append(model)
+        for model in froze.get(manifest.id, set()) | ({manifest.first.model} if manifest.first else set()):
+            parts.setdefault(model, {}).update({c.id: c for c in (*manifest.features, *manifest.labels)})
+    readers = _readers(workspace, specs, manifests)
     for reading in workspace.ledger.every_reading():
-        for model in models.get(reading.source_id, []):
+        for model in readers.get(reading.source_id, ()):
             parts.setdefault(model, {}).update({c.id: c for c in reading.chunks})
     for model, found in parts.items():
         parts[model] = found | {c.id: c for c in _cleaned(workspace, found)}
     return parts
+
+
+def _readers(
+    workspace: Workspace, specs: Mapping[str, FrozenSpec], manifests: Iterable[Manifest]
+) -> dict[str, set[str]]:
+    """Return, by source, the models that read it: by their spec, their runs, or a manifest of an early version."""
+    found: dict[str, set[str]] = {}
+    now = ((source_id_of(spec), model) for model, spec in specs.items())
+    early = ((m.first.source_id, m.first.model) for m in manifests if m.first is not None)
+    for source, model in (*now, *workspace.ledger.sources_read(), *early):
+        found.setdefault(source, set()).add(model)
+    return found
 
 
 def _cleaned(workspace: Workspace, chunk_ids: Iterable[str]) -> Iterator[Chunk]:

@@ -14,9 +14,9 @@ from retraining.care import items
 from retraining.care.items import Broken
 from retraining.data import chunks, parquet
 from retraining.data.readings import in_force
-from retraining.errors import Damaged
+from retraining.errors import Damaged, shown
 from retraining.evaluation.finalist import FINALISTS, parse
-from retraining.records import Chunk, PredictionSet, Snapshot, digest_of, short
+from retraining.records import Chunk, Manifest, PredictionSet, digest_of, short
 from retraining.store import Entry, Store, sha256
 from retraining.workspace import Workspace
 
@@ -133,20 +133,22 @@ def _is_leftover(key: str) -> bool:
 # --- snapshots and chunks -----------------------------------------------------------------------------------------
 
 
-def _snapshots(manifests: Mapping[str, Snapshot | Broken]) -> Iterator[Problem]:
+def _snapshots(manifests: Mapping[str, Manifest | Broken]) -> Iterator[Problem]:
     for key, manifest in manifests.items():
         if isinstance(manifest, Broken):
             yield _problem("snapshot", key, manifest.problem)
 
 
 def _expected(
-    workspace: Workspace, manifests: Mapping[str, Snapshot | Broken], users: Mapping[str, list[str]]
+    workspace: Workspace, manifests: Mapping[str, Manifest | Broken], users: Mapping[str, list[str]]
 ) -> dict[str, _Expected]:
     """Return every chunk that a manifest or a reading in force names, by id."""
     found: dict[str, _Expected] = {}
+    known = workspace.ledger.models_by_snapshot()
     for key, manifest in manifests.items():
-        if isinstance(manifest, Snapshot):
-            who = (f"snapshot {short(manifest.id)} of {manifest.model}", *users.get(key, []))
+        if isinstance(manifest, Manifest):
+            of = shown(known.get(manifest.id) or [manifest.first.model if manifest.first else "nobody"])
+            who = (f"snapshot {short(manifest.id)} of {of}", *users.get(key, []))
             for chunk in (*manifest.features, *manifest.labels):
                 for name in who:
                     found.setdefault(chunk.id, _Expected()).add(chunk, name)

@@ -10,10 +10,12 @@ import typer
 
 from retraining.cli.common import Json, Model, Reason, person, time_or_now, workspace
 from retraining.cli.output import EXIT_FAILED, console, errors, print_json, print_table
+from retraining.errors import SHOWN_ITEMS
 from retraining.records import short, to_dict
 
 if TYPE_CHECKING:
     from retraining.audit.lineage import Lineage
+    from retraining.records import Provenance
 
 
 def reproduce(
@@ -91,22 +93,27 @@ def lineage(
         return
     for line in _described(found):
         console.print(line, markup=False)
-    rows = [(u.what, u.as_of, short(u.verdict_id), u.decision, u.champion, u.version) for u in found.uses]
-    print_table("Used", ("for", "as of", "verdict", "decision", "champion", "version"), rows)
+    rows = [(u.model, u.what, u.as_of, short(u.verdict_id), u.decision, u.champion, u.version) for u in found.uses]
+    print_table("Used", ("by", "for", "as of", "verdict", "decision", "champion", "version"), rows)
 
 
 def _described(found: Lineage) -> Iterator[str]:
     yield f"snapshot {found.snapshot_id}"
-    yield (
-        f"{found.model}, {found.window}, as of {found.as_of:%Y-%m-%d %H:%M} UTC: "
-        f"{found.n_rows:,} rows, {found.n_labelled:,} labelled, {found.n_chunks} chunks"
-    )
-    read = "" if found.read_as_of is None else f", read as of {' to '.join(map(_minute, found.read_as_of))} UTC"
-    yield f"source: {found.source or 'no longer in a YAML or spec'} (digest {short(found.source_id)}){read}"
-    if found.raw_id:
-        yield f"made from {found.raw_id} without {found.n_aside:,} rows that were set aside"
+    yield f"{found.window}: {found.n_rows:,} rows, {found.n_labelled:,} labelled, {found.n_chunks} chunks"
+    for origin in found.origins:
+        read = "" if origin.read_as_of is None else f", read as of {' to '.join(map(_minute, origin.read_as_of))} UTC"
+        yield f"source: {origin.source or 'no longer in a YAML or spec'} (digest {short(origin.source_id)}){read}"
+    yield from map(_run, found.runs[:SHOWN_ITEMS])
+    if len(found.runs) > SHOWN_ITEMS:
+        yield f"and by {len(found.runs) - SHOWN_ITEMS} earlier runs"
     for identity in found.accepted:
         yield f"rows were set aside: what was used is {identity}"
+
+
+def _run(run: Provenance) -> str:
+    n_aside = sum(s.n_rows for s in run.set_aside)
+    made = f", made from {run.raw_id} without {n_aside:,} rows that were set aside" if run.raw_id else ""
+    return f"frozen for {run.model} as of {_minute(run.as_of)} UTC from source {short(run.source_id)}{made}"
 
 
 def _minute(time: datetime) -> str:

@@ -11,16 +11,13 @@ import pyarrow as pa
 from retraining.data import chunks, erasure, readings, rows
 from retraining.data.plan import mature_end
 from retraining.errors import SourceError
-from retraining.ledger import Ledger
+from retraining.ledger import Ledger, Reading
 from retraining.records import Chunk, Snapshot, Window, digest_of
 from retraining.sources import RowSource
 from retraining.spec import FrozenSpec, without_documentation
 from retraining.spec.data import Data
 from retraining.store import Store
-from retraining.windows import floor, partitions, step
-
-Reading = tuple[datetime, tuple[Chunk, ...]]
-"""The as-of time at which a partition was read, and the chunks it had."""
+from retraining.windows import CLOCKS_DIFFER, floor, partitions, step
 
 _FIRST_READ, _MOST_READ, _ROWS_AT_ONCE = 16, 400, 500_000
 """Partitions per query: a few at first, to learn how many rows they have, then as many as give half a million rows:
@@ -45,16 +42,7 @@ class Reader:
     @property
     def source_id(self) -> str:
         """The digest of everything that decides which rows a partition has."""
-        return source_id(self.frozen)
-
-
-def source_id(frozen: FrozenSpec) -> str:
-    """Return the digest of everything in a spec that decides which rows a partition has."""
-    keys = ("time_column", "key", "timezone", "target", "outcomes", "partition", "label_delay")
-    data = frozen.spec.data.model_dump(mode="json")
-    sources = [without_documentation(data[name]) for name in ("source", "labels")]
-    model = None if frozen.spec.data.time_ordered else frozen.model  # part of the hash that orders rows
-    return digest_of([{key: data[key] for key in keys}, sources, dict(frozen.files), model])
+        return source_id_of(self.frozen)
 
 
 @dataclass(frozen=True)
@@ -64,6 +52,15 @@ class Extent:
     chunks: dict[datetime, tuple[Chunk, ...]]
     n_partitions_read: int
     n_chunks_written: int
+
+
+def source_id_of(frozen: FrozenSpec) -> str:
+    """Return the digest of everything in a spec that decides which rows a partition has."""
+    keys = ("time_column", "key", "timezone", "target", "outcomes", "partition", "label_delay")
+    data = frozen.spec.data.model_dump(mode="json")
+    sources = [without_documentation(data[name]) for name in ("source", "labels")]
+    model = None if frozen.spec.data.time_ordered else frozen.model  # part of the hash that orders rows
+    return digest_of([{key: data[key] for key in keys}, sources, dict(frozen.files), model])
 
 
 def read_window(reader: Reader, window: Window, as_of: datetime) -> Extent:
@@ -110,10 +107,10 @@ def distrust(ledger: Ledger, snapshot: Snapshot, starts: Iterable[datetime]) -> 
     for chunk in (*snapshot.features, *snapshot.labels):
         held.setdefault(chunk.start, set()).add(chunk.id)
     marks = {
-        _mark(snapshot.source_id, start, found)
+        _mark(snapshot.source_id, start, r.chunks)
         for start, usable in readings.usable(ledger, snapshot.source_id, seen).items()
-        for _, found in usable
-        if held.get(start, set()) <= {c.id for c in found}
+        for r in usable
+        if held.get(start, set()) <= {c.id for c in r.chunks}
     }
     ledger.distrust(snapshot.model, marks, snapshot.id)
 
@@ -124,21 +121,25 @@ def _mark(source_id: str, start: datetime, found: tuple[Chunk, ...]) -> str:
 
 def _trusted(reader: Reader, known: dict[datetime, list[Reading]]) -> dict[datetime, list[Reading]]:
     """Leave out readings whose rows broke a blocking check."""
-    marks = {_mark(reader.source_id, start, found) for start, seen in known.items() for _, found in seen}
+    marks = {_mark(reader.source_id, start, r.chunks) for start, seen in known.items() for r in seen}
     bad = reader.ledger.distrusted(reader.frozen.model, marks)
     if not bad:
         return known
     return {
-        start: [(when, found) for when, found in seen if _mark(reader.source_id, start, found) not in bad]
-        for start, seen in known.items()
+        start: [r for r in seen if _mark(reader.source_id, start, r.chunks) not in bad] for start, seen in known.items()
     }
 
 
 def _final_as(data: Data, seen: list[Reading], part: Window, as_of: datetime) -> list[Reading]:
-    """Leave out readings made before the partition's labels were final, once they are."""
-    if part.end > mature_end(data, as_of):
+    """Leave out readings made before the partition was over, and once its labels are final, those made before that.
+
+    A reading may be made later than its as-of time, in a replay of the past; but made earlier, it knew no more.
+    """
+    if not data.time_ordered:
         return seen
-    return [(when, found) for when, found in seen if part.end <= mature_end(data, when)]
+    known_at = [(min(r.as_of, r.made_at + CLOCKS_DIFFER), r) for r in seen]
+    end = part.end
+    return [r for when, r in known_at if end <= (mature_end(data, when) if end <= mature_end(data, as_of) else when)]
 
 
 def _fresh_from(data: Data, as_of: datetime) -> datetime:
@@ -154,11 +155,11 @@ def _fresh_from(data: Data, as_of: datetime) -> datetime:
 
 def _reading_for(seen: list[Reading], as_of: datetime, *, exact: bool) -> tuple[Chunk, ...] | None:
     if exact:
-        return next((found for when, found in seen if when == as_of), None)
-    earlier = [found for when, found in seen if when <= as_of]
+        return next((r.chunks for r in seen if r.as_of == as_of), None)
+    earlier = [r.chunks for r in seen if r.as_of <= as_of]
     if earlier:
         return earlier[-1]
-    return seen[0][1] if seen else None  # replaying the past: the reading nearest to it
+    return seen[0].chunks if seen else None  # replaying the past: the reading nearest to it
 
 
 def _next_batch(parts: list[Window], most: int) -> list[Window]:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from retraining.ledger import Ledger
+from retraining.ledger import Ledger, Reading
 from retraining.ledger.readings import StoredReading
 from retraining.records import Chunk, digest_of
 
-_Readings = dict[datetime, list[tuple[datetime, tuple[Chunk, ...]]]]
+_Readings = dict[datetime, list[Reading]]
 
 
 def freed_key(source_id: str, start: datetime, as_of: datetime) -> str:
@@ -22,13 +22,13 @@ def freed_key(source_id: str, start: datetime, as_of: datetime) -> str:
 
 def usable(ledger: Ledger, source_id: str, known: _Readings) -> _Readings:
     """Leave out readings whose chunks were freed, and name the cleaned chunk where one was erased."""
-    keys = {freed_key(source_id, start, when): (start, when) for start, seen in known.items() for when, _ in seen}
+    keys = {freed_key(source_id, start, r.as_of): (start, r.as_of) for start, seen in known.items() for r in seen}
     freed = {keys[key] for key in ledger.freed(keys)}
-    cleaned = replacements(ledger, (c.id for seen in known.values() for _, found in seen for c in found))
+    cleaned = replacements(ledger, (c.id for seen in known.values() for r in seen for c in r.chunks))
     if not freed and not cleaned:
         return known
     return {
-        start: [(when, replaced(found, cleaned)) for when, found in seen if (start, when) not in freed]
+        start: [r._replace(chunks=replaced(r.chunks, cleaned)) for r in seen if (start, r.as_of) not in freed]
         for start, seen in known.items()
     }
 

@@ -121,6 +121,8 @@ def in_utc(column: pa.ChunkedArray, name: str, timezone: str, where: str) -> pa.
         return pa.chunked_array([pa.nulls(len(column), pa.timestamp("us", tz="UTC"))])
     if pa.types.is_date(column.type):
         column = column.cast(pa.timestamp("us"))
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        column = _parsed(column)
     if not pa.types.is_timestamp(column.type):
         raise SourceError(f"{where}: {name} holds {column.type}, not times. Cast it in the query.")
     try:
@@ -128,7 +130,20 @@ def in_utc(column: pa.ChunkedArray, name: str, timezone: str, where: str) -> pa.
             column = pc.assume_timezone(column, timezone, ambiguous="raise", nonexistent="raise")
         return column.cast(pa.timestamp("us", tz="UTC"), safe=False)
     except (pa.ArrowInvalid, ValueError) as error:
-        raise SourceError(f"{where}: {name}: {error}. Give times with an offset.") from error
+        raise SourceError(f"{where}: {name}: {' '.join(str(error).split())}. Give times with an offset.") from error
+
+
+def _parsed(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return ISO 8601 texts as times, all with an offset or all without; other texts as they are.
+
+    SQLite has no type for times, so that its times are texts, and no query can cast them.
+    """
+    for kind in (pa.timestamp("us"), pa.timestamp("us", tz="UTC")):
+        try:
+            return column.cast(kind)
+        except pa.ArrowInvalid:  # not of this kind
+            continue
+    return column
 
 
 def _doubled_names(table: pa.Table, where: str) -> None:

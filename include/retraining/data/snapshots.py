@@ -1,10 +1,15 @@
-"""Snapshots: the manifest of a window's chunks, frozen once under its own digest, like a git tree."""
+"""Snapshots: the manifest of a window's chunks, frozen once under its own digest, like a git tree.
+
+A manifest holds content only. What belongs to the run that froze it (model, as-of time, source, what was set aside)
+stands in the ledger, one entry per run: two runs, or two models on one table, share the manifest and nothing else.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import pyarrow as pa
 
@@ -12,7 +17,20 @@ from retraining.data import chunks
 from retraining.data.ingest import Extent, Reader
 from retraining.data.joins import join
 from retraining.errors import Damaged, NotEnoughData, SourceError, shown
-from retraining.records import Chunk, Column, SetAside, Snapshot, Window, digest_of, from_dict, short, to_dict
+from retraining.ledger import Ledger
+from retraining.records import (
+    Chunk,
+    Column,
+    Manifest,
+    Provenance,
+    SetAside,
+    Snapshot,
+    Window,
+    digest_of,
+    from_dict,
+    short,
+    to_dict,
+)
 from retraining.spec.data import Data
 from retraining.store import Store
 
@@ -38,15 +56,13 @@ def freeze(reader: Reader, extent: Extent, window: Window, as_of: datetime, *, l
     columns = _columns(reader.store, [*features[-1:], *labelled[-1:]])
     identity = snapshot_id((*features, *labelled), columns, window)
     empty = tuple(start for start, found in inside.items() if not found)
-    manifest = Snapshot(
-        identity, reader.frozen.model, window, as_of, reader.source_id, columns, features, labelled, empty
-    )
-    reader.store.write_json_once(snapshot_key(identity), to_dict(manifest))
-    return manifest
+    provenance = Provenance(reader.frozen.model, as_of, reader.source_id, empty)
+    return _keep(reader.store, reader.ledger, Snapshot(identity, window, columns, features, labelled, provenance))
 
 
 def without(
     store: Store,
+    ledger: Ledger,
     snapshot: Snapshot,
     replaced: Mapping[datetime, tuple[Chunk, ...]],
     set_aside: tuple[SetAside, ...],
@@ -59,9 +75,9 @@ def without(
 
     features, labels = chosen("features", snapshot.features), chosen("labels", snapshot.labels)
     identity = snapshot_id((*features, *labels), snapshot.columns, snapshot.window)
-    manifest = replace(snapshot, id=identity, features=features, labels=labels, raw_id=snapshot.id, set_aside=set_aside)
-    store.write_json_once(snapshot_key(identity), to_dict(manifest))
-    return manifest
+    provenance = replace(snapshot.provenance, raw_id=snapshot.id, set_aside=set_aside)
+    accepted = replace(snapshot, id=identity, features=features, labels=labels, provenance=provenance)
+    return _keep(store, ledger, accepted)
 
 
 def snapshot_id(parts: Iterable[Chunk], columns: Iterable[Column], window: Window) -> str:
@@ -80,8 +96,8 @@ def snapshot_key(identity: str) -> str:
     return f"{SNAPSHOTS}{identity}.json"
 
 
-def read_manifest(store: Store, identity: str) -> Snapshot:
-    """Return a snapshot that was frozen.
+def read_manifest(store: Store, identity: str) -> Manifest:
+    """Return the content of a snapshot that was frozen.
 
     Raises
     ------
@@ -91,7 +107,7 @@ def read_manifest(store: Store, identity: str) -> Snapshot:
     key = snapshot_key(identity)
     altered = f"store {store.url}: {key} was altered. Restore it from a backup of the store."
     try:
-        found = from_dict(Snapshot, store.read_json(key))
+        found = manifest_of(store.read_json(key))
     except ValueError as error:
         raise Damaged(altered) from error
     if snapshot_id((*found.features, *found.labels), found.columns, found.window) != identity:
@@ -99,7 +115,41 @@ def read_manifest(store: Store, identity: str) -> Snapshot:
     return found
 
 
-def load(store: Store, manifest: Snapshot, data: Data) -> pa.Table:
+def manifest_of(document: Any) -> Manifest:
+    """Return the manifest that a stored document is, also one of an early version, in which a run's facts stand.
+
+    Raises
+    ------
+    ValueError
+        When it is none.
+    """
+    first = from_dict(Provenance, document) if isinstance(document, dict) and "model" in document else None
+    return replace(from_dict(Manifest, document), first=first)
+
+
+def read_snapshot(store: Store, ledger: Ledger, identity: str, model: str, as_of: datetime, source_id: str) -> Snapshot:
+    """Return a snapshot as a run carries it: whatever other runs froze it before, the facts are this run's.
+
+    Raises
+    ------
+    Damaged
+        As `read_manifest` does.
+    """
+    manifest = read_manifest(store, identity)
+    run = (model, as_of, source_id)
+    known = (p for p in provenance_of(ledger, manifest) if (p.model, p.as_of, p.source_id) == run)
+    parts = (manifest.id, manifest.window, manifest.columns, manifest.features, manifest.labels)
+    return Snapshot(*parts, next(known, Provenance(*run)))
+
+
+def provenance_of(ledger: Ledger, manifest: Manifest) -> list[Provenance]:
+    """Return what each run that froze a manifest knew of it, the newest first."""
+    found = ledger.provenance(manifest.id)
+    first = manifest.first
+    return found if first is None or first in found else [*found, first]
+
+
+def load(store: Store, manifest: Manifest, data: Data) -> pa.Table:
     """Return a snapshot's rows by time and key, features joined with labels; every chunk's digest is checked.
 
     Raises
@@ -108,12 +158,19 @@ def load(store: Store, manifest: Snapshot, data: Data) -> pa.Table:
         When the snapshot has no rows.
     """
     if not manifest.features:
-        raise NotEnoughData(f"{manifest.model}, {manifest.describe()}: there are no rows.")
+        raise NotEnoughData(f"{manifest.describe()}: there are no rows.")
     table = _read_all(store, manifest.features)
     if manifest.labels:
         table = join(table, _read_all(store, manifest.labels), data.keys, "left outer")
     order = [data.time, *(name for name in data.keys if name != data.time)]
     return table.sort_by([(name, "ascending") for name in order])  # a join has no order; learning depends on it
+
+
+def _keep(store: Store, ledger: Ledger, snapshot: Snapshot) -> Snapshot:
+    content = {name: value for name, value in to_dict(snapshot).items() if name not in ("provenance", "first")}
+    store.write_json_once(snapshot_key(snapshot.id), content)
+    ledger.add_provenance(snapshot.id, snapshot.provenance)
+    return snapshot
 
 
 def _of_kind(inside: dict[datetime, tuple[Chunk, ...]], kind: str) -> tuple[Chunk, ...]:

@@ -14,7 +14,7 @@ from retraining.artifacts.stored import ModelCard, StoredModel
 from retraining.data import chunks, readings, snapshots
 from retraining.data.joins import join
 from retraining.errors import Damaged, NotEnoughData, RetrainingError, TrainingFailed, shown
-from retraining.records import Champion, Snapshot, Trained
+from retraining.records import Champion, Manifest, Snapshot, Trained
 from retraining.spec import FrozenSpec
 from retraining.stats.blocks import block_days, block_index, block_length
 from retraining.stats.metrics import Array, Metric, find_metric
@@ -112,12 +112,12 @@ def leaked_rows(
 ) -> int:
     """Count holdout rows, by key, that either model was trained on; it must be none."""
     key = frozen.spec.data.keys
-    mine = _keys(workspace, holdout, key)
+    mine = _keys(workspace, frozen.model, holdout, key)
     seen = {trained.snapshot_id, *([incumbent.card.snapshot_id] if incumbent else [])}
     leaked = 0
     for snapshot_id in sorted(seen):
         manifest = snapshots.read_manifest(workspace.store, snapshot_id)
-        theirs = _keys(workspace, manifest, key)
+        theirs = _keys(workspace, frozen.model, manifest, key)
         leaked += join(mine, theirs, key, "left semi").num_rows
     return leaked
 
@@ -132,12 +132,12 @@ def _champion_prediction(incumbent: StoredModel | None, data: Labelled, where: s
         return None, str(error)
 
 
-def _keys(workspace: Workspace, snapshot: Snapshot, key: tuple[str, ...]) -> pa.Table:
+def _keys(workspace: Workspace, model: str, snapshot: Manifest, key: tuple[str, ...]) -> pa.Table:
     there = readings.present(workspace.ledger, snapshot.features)
     try:
         tables = chunks.read_many(workspace.store, there, key)
     except KeyError:
-        where = f"{snapshot.model}, {snapshot.describe()}, which a model was trained on"
+        where = f"{model}, {snapshot.describe()}, which a model was trained on"
         for chunk in there:
             chunks.require(chunks.read(workspace.store, chunk), key, where)
         raise

@@ -6,6 +6,7 @@ from retraining.ledger.alerts import Alerts
 from retraining.ledger.champions import Champions
 from retraining.ledger.marks import Marks
 from retraining.ledger.newest import Newest
+from retraining.ledger.origins import Origins
 from retraining.ledger.people import People
 from retraining.ledger.quarantine import Quarantine
 from retraining.ledger.readings import Readings
@@ -16,5 +17,7 @@ from retraining.ledger.watched import Watched
 from retraining.ledger.work import Work
 
 
-class Ledger(Alerts, Champions, Marks, Newest, People, Quarantine, Readings, Requests, Upkeep, Verdicts, Watched, Work):
+class Ledger(
+    Alerts, Champions, Marks, Newest, Origins, People, Quarantine, Readings, Requests, Upkeep, Verdicts, Watched, Work
+):
     """The append-only record of one installation."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, union_all
+from sqlalchemy import select
 
 from retraining.ledger import tables as t
 from retraining.ledger.connection import Connected
@@ -56,11 +56,19 @@ class People(Connected):
         found = self._records(Closing, select(c.body).where(c.model == model).order_by(c.row))
         return {closing.request_id: closing for closing in found}
 
-    def recording_times(self, model: str) -> dict[str, datetime]:
-        """Return when a model's verdicts, decisions and requests were written down, by their ids."""
-        tables = (t.verdicts, t.decisions, t.requests)
-        parts = [select(table.c.id, table.c.recorded_at).where(table.c.model == model) for table in tables]
-        return {row.id: to_utc(row.recorded_at) for row in self._all(union_all(*parts))}
+    def recording_times(self, model: str, newest: int | None = None) -> dict[str, datetime]:
+        """Return when a model's verdicts, decisions and requests were written down, by their ids.
+
+        Parameters
+        ----------
+        newest
+            Only of so many of each that were written last.
+        """
+        found: dict[str, datetime] = {}
+        for c in (t.verdicts.c, t.decisions.c, t.requests.c):
+            rows = self._all(select(c.id, c.recorded_at).where(c.model == model).order_by(c.row.desc()).limit(newest))
+            found |= {row.id: to_utc(row.recorded_at) for row in rows}
+        return found
 
 
 def _approval(row: Any) -> Approval:

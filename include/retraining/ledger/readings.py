@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Select, select
 
@@ -12,6 +12,14 @@ from retraining.ledger import tables as t
 from retraining.ledger.connection import Connected
 from retraining.records import Chunk, Window, from_dict, to_dict
 from retraining.windows import to_utc
+
+
+class Reading(NamedTuple):
+    """The chunks a source gave for a partition as of a time, and when that was written down by the wall clock."""
+
+    as_of: datetime
+    chunks: tuple[Chunk, ...]
+    made_at: datetime
 
 
 @dataclass(frozen=True)
@@ -35,13 +43,14 @@ class Readings(Connected):
         ]
         self._add_many(t.readings, rows)
 
-    def readings(self, source_id: str, window: Window) -> dict[datetime, list[tuple[datetime, tuple[Chunk, ...]]]]:
-        """Return, per partition start, the readings of a source: (as-of, chunks), oldest as-of first."""
+    def readings(self, source_id: str, window: Window) -> dict[datetime, list[Reading]]:
+        """Return, per partition start, the readings of a source, oldest as-of first."""
         c = t.readings.c
         query = _query().where(c.source_id == source_id, c.start >= window.start, c.start < window.end)
-        found: dict[datetime, list[tuple[datetime, tuple[Chunk, ...]]]] = {}
-        for one in self._stored(query):
-            found.setdefault(one.start, []).append((one.as_of, one.chunks))
+        found: dict[datetime, list[Reading]] = {}
+        for row in self._all(query):
+            reading = Reading(to_utc(row.as_of), _chunks(row.body), to_utc(row.recorded_at))
+            found.setdefault(to_utc(row.start), []).append(reading)
         return found
 
     def source_ids(self) -> list[str]:
@@ -58,12 +67,14 @@ class Readings(Connected):
         return self._stored(_query())
 
     def _stored(self, query: Select[Any]) -> list[StoredReading]:
-        return [
-            StoredReading(r.source_id, to_utc(r.start), to_utc(r.as_of), tuple(from_dict(Chunk, b) for b in r.body))
-            for r in self._all(query)
-        ]
+        rows = self._all(query)
+        return [StoredReading(r.source_id, to_utc(r.start), to_utc(r.as_of), _chunks(r.body)) for r in rows]
 
 
 def _query() -> Select[Any]:
     c = t.readings.c
-    return select(c.source_id, c.start, c.as_of, c.body).order_by(c.source_id, c.start, c.as_of)
+    return select(c.source_id, c.start, c.as_of, c.body, c.recorded_at).order_by(c.source_id, c.start, c.as_of)
+
+
+def _chunks(body: list[Any]) -> tuple[Chunk, ...]:
+    return tuple(from_dict(Chunk, one) for one in body)

@@ -111,6 +111,15 @@ distrusted = _table(
     Column("snapshot_id", _ID, nullable=False),
     UniqueConstraint("model", "key"),
 )
+provenance = _table(
+    "provenance",
+    Column("key", _ID, nullable=False, unique=True),
+    Column("snapshot_id", _ID, nullable=False, index=True),
+    Column("model", _MODEL, nullable=False, index=True),
+    Column("as_of", DateTime(timezone=True), nullable=False),
+    Column("source_id", _ID, nullable=False),
+    Column("body", JSON, nullable=False),
+)
 verdicts = _table(
     "verdicts",
     Column("id", _ID, nullable=False, unique=True),

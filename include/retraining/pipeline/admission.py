@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from retraining.ledger.work import Stage
+from retraining.pipeline.common import admissible
 from retraining.records import Admission, Request, digest_of, to_dict
 from retraining.spec import FrozenSpec
 from retraining.workspace import Workspace
@@ -27,6 +28,11 @@ def admit(
     trigger
         `schedule`, `request` (the monitor's wake-up) or `person`. A wake-up with no open request is skipped: it was
         doubled or late, and an earlier run has served it.
+
+    Raises
+    ------
+    RequestError
+        When the as-of time has not come yet, or the partition is not the champion's.
     """
     requests = workspace.ledger.open_requests(frozen.model)
     skip = None
@@ -34,6 +40,7 @@ def admit(
         skip = "the request that woke this run was already served by an earlier run"
     if as_of is None:
         as_of = requests[0].as_of if requests and trigger == "request" else fallback
+    admissible(workspace, frozen, as_of)
     if frozen.spec.mode == "observe" and trigger != "person":
         skip = "mode is observe: only a person retrains this model"
     champion = workspace.ledger.champion(frozen.model)

@@ -9,7 +9,7 @@ from datetime import datetime
 from retraining.data import ingest, plan
 from retraining.errors import MonitorFailed, RetrainingError, Unavailable, said
 from retraining.monitor import triggers
-from retraining.pipeline.common import Report, needs_time, silent
+from retraining.pipeline.common import Report, admissible, needs_time, silent
 from retraining.pipeline.requests import end_requests
 from retraining.records import Alert, Measurement, TriggerDecision, Window
 from retraining.spec import FrozenSpec
@@ -19,6 +19,7 @@ from retraining.workspace import Workspace
 
 def collect(workspace: Workspace, frozen: FrozenSpec, as_of: datetime) -> int:
     """Read the newest partition and the labels that became final; return how many partitions were read."""
+    admissible(workspace, frozen, as_of)
     data = frozen.spec.data
     mature, end = plan.mature_end(data, as_of), floor(as_of, data.partition)
     start = min(step(end, data.partition, -1), step(mature, data.partition, -1))
@@ -61,6 +62,7 @@ def run(
     from retraining.monitor.measure import summary
 
     needs_time(frozen)
+    admissible(workspace, frozen, as_of)
     try:
         measurement = measure(workspace, frozen, as_of, html=html)
         report("measure", summary(measurement))

@@ -11,7 +11,7 @@ from typing import Any
 
 from retraining.data import plan, snapshots
 from retraining.data.held import held_tables
-from retraining.data.ingest import read_window
+from retraining.data.ingest import read_window, source_id_of
 from retraining.errors import LedgerError
 from retraining.pipeline.common import Report, silent
 from retraining.records import (
@@ -73,9 +73,13 @@ def snapshot_ids(ingested: Ingested) -> dict[str, Any]:
     }
 
 
-def ingested_from(workspace: Workspace, ids: Mapping[str, Any]) -> Ingested:
-    """Read the manifests that `snapshot_ids` named."""
-    train, holdout, refit = (snapshots.read_manifest(workspace.store, ids[k]) for k in ("train", "holdout", "refit"))
+def ingested_from(workspace: Workspace, admission: Admission, ids: Mapping[str, Any]) -> Ingested:
+    """Return the snapshots of a run that `snapshot_ids` named."""
+    run = (admission.model, admission.as_of, source_id_of(workspace.frozen(admission.spec_id)))
+    train, holdout, refit = (
+        snapshots.read_snapshot(workspace.store, workspace.ledger, ids[name], *run)
+        for name in ("train", "holdout", "refit")
+    )
     return Ingested(train, holdout, refit, ids["n_partitions_read"], ids["n_chunks_written"])
 
 

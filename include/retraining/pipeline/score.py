@@ -6,7 +6,7 @@ from datetime import datetime
 
 from retraining.data import snapshots
 from retraining.data.ingest import read_window
-from retraining.pipeline.common import Report, needs_time, silent
+from retraining.pipeline.common import Report, admissible, needs_time, silent
 from retraining.records import Champion, PredictionSet, Window
 from retraining.spec import FrozenSpec
 from retraining.workspace import Workspace
@@ -31,6 +31,7 @@ def ingest(workspace: Workspace, frozen: FrozenSpec, champion: Champion, as_of: 
     """Read the partitions that nobody scored yet; return their windows."""
     from retraining.predictions.batch import windows_to_score
 
+    admissible(workspace, frozen, as_of)
     windows = windows_to_score(workspace, frozen, champion, as_of)
     if windows:
         read_window(workspace.reader(frozen), Window(windows[0].start, windows[-1].end), as_of)

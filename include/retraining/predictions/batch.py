@@ -17,7 +17,7 @@ from retraining.records import Champion, PredictionSet, Snapshot, Window, digest
 from retraining.spec import FrozenSpec
 from retraining.store import Store, sha256
 from retraining.validation.validate import validate_rows
-from retraining.windows import floor, nominal, partitions, step
+from retraining.windows import ceil, floor, nominal, partitions, step
 from retraining.workspace import Workspace
 
 
@@ -38,12 +38,12 @@ def pin_champion(workspace: Workspace, model: str) -> Champion:
 def windows_to_score(workspace: Workspace, frozen: FrozenSpec, champion: Champion, as_of: datetime) -> list[Window]:
     """Return the whole partitions before the as-of time that nobody scored yet, newest `score.catch_up` of them.
 
-    Partitions before the champion's cut-off are left out: it was trained on them.
+    Partitions that begin before the champion's cut-off are left out: it was trained on their rows.
     """
     data = frozen.spec.data
     end = floor(as_of, data.partition)
     count = max(1, round(frozen.spec.score.catch_up / nominal(data.partition)))
-    start = max(step(end, data.partition, -count), champion.cutoff)
+    start = max(step(end, data.partition, -count), ceil(champion.cutoff, data.partition))
     if start >= end:
         return []
     window = Window(start, end)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -86,23 +86,33 @@ class SetAside:
 
 
 @dataclass(frozen=True)
-class Snapshot:
-    """A manifest: which chunks make up a window. `source_id` is an attribute, not part of the identity.
+class Provenance:
+    """What a run knows of a snapshot beside its content: whose it is, as of when, and where its rows come from.
 
-    A snapshot of accepted rows names the one it was made from as `raw_id`, and what was set aside.
+    Of accepted rows it names the snapshot they were made from as `raw_id`, and what was set aside.
+    """
+
+    model: str
+    as_of: datetime
+    source_id: str
+    empty: tuple[datetime, ...] = ()
+    raw_id: str | None = None
+    set_aside: tuple[SetAside, ...] = ()
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Which chunks make up a window: content, and nothing of the runs that froze it.
+
+    `first` is what one written by an early version says of the run that wrote it first, and not of any other.
     """
 
     id: str
-    model: str
     window: Window
-    as_of: datetime
-    source_id: str
     columns: tuple[Column, ...]
     features: tuple[Chunk, ...]
     labels: tuple[Chunk, ...]
-    empty: tuple[datetime, ...]
-    raw_id: str | None = None
-    set_aside: tuple[SetAside, ...] = ()
+    first: Provenance | None = field(default=None, kw_only=True, compare=False)
 
     @property
     def n_rows(self) -> int:
@@ -117,6 +127,43 @@ class Snapshot:
     def describe(self) -> str:
         """Name the snapshot the way messages do."""
         return f"snapshot {short(self.id)} ({self.n_rows:,} rows, {self.window})"
+
+
+@dataclass(frozen=True)
+class Snapshot(Manifest):
+    """A manifest with the provenance of the run that carries it; two runs may carry one manifest."""
+
+    provenance: Provenance
+
+    @property
+    def model(self) -> str:
+        """The model that the run is about."""
+        return self.provenance.model
+
+    @property
+    def as_of(self) -> datetime:
+        """The as-of time of the run."""
+        return self.provenance.as_of
+
+    @property
+    def source_id(self) -> str:
+        """Where the run's rows come from."""
+        return self.provenance.source_id
+
+    @property
+    def empty(self) -> tuple[datetime, ...]:
+        """The partitions without rows."""
+        return self.provenance.empty
+
+    @property
+    def raw_id(self) -> str | None:
+        """The snapshot that these accepted rows were made from; None where nothing was set aside."""
+        return self.provenance.raw_id
+
+    @property
+    def set_aside(self) -> tuple[SetAside, ...]:
+        """The rows that were set aside."""
+        return self.provenance.set_aside
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from retraining.train import Labelled, labelled_rows, make_card, smoke_rows
 from retraining.train.importance import column_importance
 from retraining.train.reference import reference_rows
 from retraining.validation.validate import validate
+from retraining.windows import refuse_future
 from retraining.workspace import Workspace
 
 _URI = re.compile(r"models:/([^/@]+)/(\d+)")
@@ -68,6 +69,7 @@ def adopt(
     DeployRefused
         When a new process cannot load it with the same outputs.
     """
+    refuse_future(model, as_of, datetime.now(UTC))
     frozen = workspace.spec(model)
     name, version = _parse(uri)
     known = workspace.ledger.champion(model)

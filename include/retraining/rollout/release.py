@@ -14,7 +14,7 @@ from retraining.artifacts.stored import StoredModel, predict
 from retraining.data import snapshots
 from retraining.errors import DeployRefused, NotEnoughData
 from retraining.gate import Policy, release_checklist
-from retraining.records import CaseResult, Release, Snapshot, Trained, Verdict, digest_of, short
+from retraining.records import CaseResult, Manifest, Release, Trained, Verdict, digest_of, short
 from retraining.rollout.proven import begin
 from retraining.spec import FrozenSpec
 from retraining.stats.metrics import Array
@@ -31,8 +31,8 @@ def release(
     frozen: FrozenSpec,
     trained: Trained,
     verdict: Verdict,
-    holdout: Snapshot,
-    refit: Snapshot,
+    holdout: Manifest,
+    refit: Manifest,
     *,
     against_gate: bool = False,
 ) -> Release:
@@ -114,7 +114,7 @@ def _behaviour(frozen: FrozenSpec, pipeline: Any, candidate: StoredModel, judged
     return run_cases(frozen.cases, answer, plan, candidate.card.classes, judged.rows)
 
 
-def _training_snapshot(workspace: Workspace, trained: Trained) -> Snapshot:
+def _training_snapshot(workspace: Workspace, trained: Trained) -> Manifest:
     return snapshots.read_manifest(workspace.store, trained.snapshot_id)
 
 
@@ -131,7 +131,7 @@ def _save(
     workspace: Workspace,
     frozen: FrozenSpec,
     trained: Trained,
-    snapshot: Snapshot,
+    snapshot: Manifest,
     plan: FeaturePlan,
     data: Labelled,
     judged: Labelled,

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Literal
 
 from retraining.artifacts.preflight import preflight
 from retraining.errors import RequestError, given_reason
 from retraining.records import Champion
 from retraining.rollout.alias import sync_alias
+from retraining.windows import refuse_future
 from retraining.workspace import Workspace
-
-_CLOCKS_DIFFER = timedelta(hours=1)
-"""How much later than this machine's clock an as-of time may be."""
 
 
 def rollback(workspace: Workspace, model: str, sequence: int | None, by: str, reason: str, as_of: datetime) -> Champion:
@@ -31,8 +29,7 @@ def rollback(workspace: Workspace, model: str, sequence: int | None, by: str, re
         When the earlier release fails its preflight.
     """
     reason = given_reason(reason, "a rollback")
-    if as_of > datetime.now(UTC) + _CLOCKS_DIFFER:  # no later run could ever promote again
-        raise RequestError(f"{model}: {as_of:%Y-%m-%d %H:%M} UTC has not come yet. Leave out the as-of time.")
+    refuse_future(model, as_of, datetime.now(UTC))  # no later run could ever promote again
     target = rollback_target(workspace, model, sequence)
     now = workspace.ledger.champions(model)[-1]
     if target.release_id == now.release_id:

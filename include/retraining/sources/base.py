@@ -33,7 +33,7 @@ class RowSource(Protocol):
     """Gives the rows whose time is in a window."""
 
     def read(self, window: Window) -> pa.Table:
-        """Return the window's rows. A query without :start and :end may give more."""
+        """Return the window's rows. It may give more: a query without :start and :end does, and one of local times."""
 
 
 def connection_variable(name: str) -> str:

@@ -17,6 +17,7 @@ def open_source(frozen: FrozenSpec, places: Places, resolver: Resolver = environ
         When a replayed source's query does not keep to a window: rows of two cycles would be mixed.
     """
     from retraining.sources.guarded import GuardedSource
+    from retraining.sources.local import LocalSource
     from retraining.sources.replay import ReplayedSource
 
     source = frozen.spec.data.source
@@ -27,15 +28,19 @@ def open_source(frozen: FrozenSpec, places: Places, resolver: Resolver = environ
                 f"{frozen.model}.yaml: data.source.replay needs a data.source.query that keeps to :start and :end."
             )
         found = ReplayedSource(found, source.replay, frozen.spec.data.time)
-    return GuardedSource(found, source)
+    return GuardedSource(LocalSource(found, frozen.spec.data.timezone), source)
 
 
 def open_labels(frozen: FrozenSpec, places: Places, resolver: Resolver = environment_resolver) -> RowSource | None:
     """Return the source of a spec's labels, None when they come with the features."""
     from retraining.sources.guarded import GuardedSource
+    from retraining.sources.local import LocalSource
 
     labels = frozen.spec.data.labels
-    return None if labels is None else GuardedSource(_open(frozen, labels, places, resolver), labels)
+    if labels is None:
+        return None
+    found = _open(frozen, labels, places, resolver)
+    return GuardedSource(LocalSource(found, frozen.spec.data.timezone), labels)
 
 
 def _open(frozen: FrozenSpec, source: Source, places: Places, resolver: Resolver) -> RowSource:

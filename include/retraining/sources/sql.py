@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import pandas as pd
 import pyarrow as pa
 from sqlalchemy import Engine, create_engine, text
@@ -10,11 +12,14 @@ from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, Ope
 from retraining.errors import SourceError, Unavailable
 from retraining.records import Window
 from retraining.sources.base import Resolver, parameters_of
+from retraining.windows import ceil
 
 _ROWS_PER_FETCH = 50_000
 """Rows held at once while streaming: some tens of megabytes for a wide table."""
 _ONE_SNAPSHOT = {"postgresql": "REPEATABLE READ", "mysql": "REPEATABLE READ", "mariadb": "REPEATABLE READ"}
 """Isolation under which a query that is fetched in parts sees one state of the tables, however they change."""
+_IN_UTC = "set local time zone 'UTC'"
+"""The zone in which PostgreSQL compares naive times with a query's bounds: not the one the server happens to have."""
 _REFUSED = ("authentication failed", "access denied", "permission denied", "no password supplied")
 """What databases say when credentials are refused: trying again would only lock the account."""
 
@@ -65,13 +70,15 @@ class SqlSource:
             ) from None
 
     def _fetch(self, engine: Engine, window: Window) -> list[pa.Table]:
-        values = {"start": window.start, "end": window.end}
+        values = _bounds(window, engine.dialect.name)
         used = {name: values[name] for name in parameters_of(self._sql)}
         options = {"stream_results": True}
         isolation = _ONE_SNAPSHOT.get(engine.dialect.name)
         with engine.connect().execution_options(
             **options, **({"isolation_level": isolation} if isolation else {})
         ) as connection:
+            if engine.dialect.name == "postgresql":
+                connection.exec_driver_sql(_IN_UTC, execution_options={"stream_results": False})
             frames = pd.read_sql(
                 text(self._sql), connection, params=used, chunksize=_ROWS_PER_FETCH, dtype_backend="pyarrow"
             )
@@ -80,6 +87,18 @@ class SqlSource:
 
 _WRONG = ("syntax error", "no such table", "no such column", "no such function", "does not exist")
 """What databases say under the name of an operational error although the query or the connection is wrong."""
+
+
+def _bounds(window: Window, dialect: str) -> dict[str, datetime | str]:
+    """Return what :start and :end stand for.
+
+    SQLite compares times as texts, whose order depends on how they are written (T or a space, an offset or none). Days
+    are in order however they are written, and one more on each side holds what any offset can move.
+    """
+    if dialect != "sqlite":
+        return {"start": window.start, "end": window.end}
+    day = timedelta(days=1)
+    return {"start": f"{window.start - day:%Y-%m-%d}", "end": f"{ceil(window.end + day, 'day'):%Y-%m-%d}"}
 
 
 def _first_line(error: object) -> str:

@@ -45,7 +45,7 @@ class Source(Group):
     function: str | None = Field(
         None,
         description="FILE.py:NAME, a function in a file beside the YAML that takes start and end (UTC) and returns a "
-        "data frame or an Arrow table.",
+        "data frame or an Arrow table. Where data.timezone is not UTC, they lie some hours further apart.",
     )
     query: str | None = Field(None, description="An .sql file beside the YAML; it may use :start and :end.")
     nulls: tuple[str, ...] = Field((), description="Further texts that mean a missing value in CSV files.")
@@ -129,7 +129,11 @@ class Data(Group):
     key: tuple[str, ...] = Field(
         (), description="The columns that name a row; unique. Without them, rows are named by their content."
     )
-    timezone: str = Field("UTC", description="Zone of source times that carry none. Ambiguous local hours are errors.")
+    timezone: str = Field(
+        "UTC",
+        description="Zone of source times that carry none. Ambiguous local hours are errors. A query's :start and :end "
+        "are in UTC and by the zone's hours further apart than the window: rows outside it are left out afterwards.",
+    )
     outcomes: tuple[str, ...] = Field((), description="Columns known only with the label; never features.")
     label_delay: Duration = Field(timedelta(days=1), description="How long until a row's label is final.")
     max_unlabelled: float = Field(0.05, ge=0, le=1, description="Largest share of mature rows without a label.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from retraining.artifacts.features import FeaturePlan, plan_features
-from retraining.records import Snapshot
+from retraining.records import Manifest
 from retraining.spec import FrozenSpec
 from retraining.stats.metrics import Metric, find_metric
 from retraining.train.fitting import class_weights
@@ -17,7 +17,7 @@ from retraining.workspace import Workspace
 class Job:
     """A training snapshot under a frozen spec. Rows are loaded when they are first needed, and once."""
 
-    def __init__(self, workspace: Workspace, frozen: FrozenSpec, snapshot: Snapshot) -> None:
+    def __init__(self, workspace: Workspace, frozen: FrozenSpec, snapshot: Manifest) -> None:
         self.workspace, self.frozen, self.snapshot = workspace, frozen, snapshot
 
     @property

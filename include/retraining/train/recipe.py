@@ -9,7 +9,7 @@ import numpy as np
 from retraining.artifacts.environment import environment_id
 from retraining.artifacts.features import FeaturePlan
 from retraining.artifacts.stored import ModelCard
-from retraining.records import Snapshot, digest_of
+from retraining.records import Manifest, digest_of
 from retraining.spec import FrozenSpec
 from retraining.train.rows import Labelled
 
@@ -23,7 +23,7 @@ def make_card(
     frozen: FrozenSpec,
     estimator: str,
     params: dict[str, Any],
-    snapshot: Snapshot,
+    snapshot: Manifest,
     data: Labelled,
     plan: FeaturePlan,
     importance: dict[str, float],

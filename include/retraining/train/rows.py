@@ -13,7 +13,7 @@ from retraining.artifacts import stored
 from retraining.artifacts.features import FeaturePlan, matrix
 from retraining.data import snapshots
 from retraining.errors import NotEnoughData, shown
-from retraining.records import Snapshot
+from retraining.records import Manifest
 from retraining.spec import FrozenSpec
 from retraining.workspace import Workspace
 
@@ -33,7 +33,7 @@ class Labelled:
 
 
 def labelled_rows(
-    workspace: Workspace, frozen: FrozenSpec, snapshot: Snapshot, plan: FeaturePlan, classes: tuple[Any, ...] | None
+    workspace: Workspace, frozen: FrozenSpec, snapshot: Manifest, plan: FeaturePlan, classes: tuple[Any, ...] | None
 ) -> Labelled:
     """Load a snapshot's rows that have a label.
 
@@ -59,7 +59,7 @@ def labelled_rows(
     return Labelled(rows, matrix(rows, plan, where), y, times, known)
 
 
-def require_enough(frozen: FrozenSpec, snapshot: Snapshot, data: Labelled) -> None:
+def require_enough(frozen: FrozenSpec, snapshot: Manifest, data: Labelled) -> None:
     """Refuse a window with too few labelled rows.
 
     Raises

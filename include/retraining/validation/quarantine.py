@@ -68,7 +68,7 @@ def accept(
     facts = tuple(SetAside(start, a.n_rows, tuple(sorted(a.checks)), a.key) for start, a in sorted(kept.items()))
     undecided = [start for start in kept if not any(r.start == start and m in dropped for m, r in marks.items())]
     ingest.distrust(ledger, snapshot, undecided)
-    return snapshots.without(store, snapshot, replaced, facts), problems
+    return snapshots.without(store, ledger, snapshot, replaced, facts), problems
 
 
 def allowance(frozen: FrozenSpec, n_rows: int) -> int:

@@ -111,8 +111,8 @@ def validate(admission: Ids, snapshots: Ids) -> Ids:
     from retraining.pipeline.crossing import recall
 
     with boundary.stage() as work:
-        ingested = retrain.ingested_from(work, snapshots)
-        found = retrain.validate(work, recall(work, Admission, admission), ingested)
+        admitted = recall(work, Admission, admission)
+        found = retrain.validate(work, admitted, retrain.ingested_from(work, admitted, snapshots))
     for problem in found.validation.problems:
         print(f"{problem.severity}: {problem.check}: {problem.observed}")
     print(retrain.describe_validation(found.validation))
@@ -130,7 +130,8 @@ def train(admission: Ids, snapshots: Ids, index: int) -> Ids:
     from retraining.pipeline.crossing import ids_of, recall
 
     with boundary.stage() as work:
-        admitted, ingested = recall(work, Admission, admission), retrain.ingested_from(work, snapshots)
+        admitted = recall(work, Admission, admission)
+        ingested = retrain.ingested_from(work, admitted, snapshots)
         known = retrain.nothing_new(admitted, ingested)
         if known is not None:
             raise AirflowSkipException(known)
@@ -152,7 +153,7 @@ def choose(admission: Ids, snapshots: Ids, tried: list[Ids]) -> Ids:
         admitted = recall(work, Admission, admission)
         if admitted.skip:
             raise AirflowSkipException(admitted.skip)
-        ingested = retrain.ingested_from(work, snapshots)
+        ingested = retrain.ingested_from(work, admitted, snapshots)
         known = retrain.nothing_new(admitted, ingested)
         if known is not None:
             raise AirflowSkipException(known)
@@ -172,7 +173,7 @@ def evaluate(admission: Ids, snapshots: Ids, trained: Ids | None) -> Ids:
         admitted = recall(work, Admission, admission)
         if admitted.skip:
             raise AirflowSkipException(admitted.skip)
-        ingested = retrain.ingested_from(work, snapshots)
+        ingested = retrain.ingested_from(work, admitted, snapshots)
         candidate = recall(work, Trained, trained) if trained else None
         return ids_of(retrain.evaluate(work, admitted, ingested, candidate))
 
@@ -202,7 +203,7 @@ def release(admission: Ids, snapshots: Ids, trained: Ids, verdict: Ids) -> Ids:
         made = retrain.release(
             work,
             admitted,
-            retrain.ingested_from(work, snapshots),
+            retrain.ingested_from(work, admitted, snapshots),
             recall(work, Trained, trained),
             retrain.verdict_of(work, verdict["verdict"]),
         )

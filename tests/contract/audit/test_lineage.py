@@ -53,20 +53,23 @@ def test_both_ids_of_a_window_answer_and_name_the_source(tmp_path: Path, monkeyp
     release = workspace.ledger.release_of(result.verdict.id)
     assert release is not None
     accepted = lineage.of_snapshot(workspace, release.snapshot_id)
-    assert accepted.raw_id is not None and accepted.n_aside == 2
-    raw = lineage.of_snapshot(workspace, accepted.raw_id)
-    assert (raw.raw_id, raw.accepted, raw.n_rows) == (None, (accepted.snapshot_id,), accepted.n_rows + 2)
+    [run] = accepted.runs
+    assert run.raw_id is not None and sum(s.n_rows for s in run.set_aside) == 2
+    raw = lineage.of_snapshot(workspace, run.raw_id)
+    assert [r.raw_id for r in raw.runs] == [None]
+    assert (raw.accepted, raw.n_rows) == ((accepted.snapshot_id,), accepted.n_rows + 2)
     assert raw.uses == accepted.uses
     assert [(u.what, u.as_of) for u in raw.uses] == [("refitted on", day(40))]
     csv = workspace.settings.models / "tiny.csv"
     for found in (raw, accepted):
-        assert found.source == f"files {csv}"
-        assert (found.as_of, found.read_as_of) == (day(40), (day(40), day(40)))
+        [origin] = found.origins
+        assert (origin.source, origin.read_as_of) == (f"files {csv}", (day(40), day(40)))
+        assert [r.as_of for r in found.runs] == [day(40)]
 
     for name, value in environ(workspace.settings).items():
         monkeypatch.setenv(name, value)
-    shown = " ".join(CliRunner().invoke(app, ["lineage", accepted.raw_id[:12]]).stdout.split())
-    assert f"source: files {csv} (digest {short(raw.source_id)}), read as of 2024-02-10 00:00 to" in shown
+    shown = " ".join(CliRunner().invoke(app, ["lineage", run.raw_id[:12]]).stdout.split())
+    assert f"source: files {csv} (digest {short(run.source_id)}), read as of 2024-02-10 00:00 to" in shown
     assert f"rows were set aside: what was used is {accepted.snapshot_id}" in shown
     assert "refitted on" in shown
 
@@ -77,7 +80,7 @@ def test_a_source_that_nobody_describes_any_more_is_said_to_be_so(tmp_path: Path
     frozen = snapshots.freeze(reader, ingest.read_window(reader, window, day(6)), window, day(6), labels=True)
     (workspace.settings.models / "tiny.yaml").unlink()
     found = lineage.of_snapshot(workspace, frozen.id)
-    assert (found.source, found.source_id) == (None, reader.source_id)
+    assert [(o.source, o.source_id) for o in found.origins] == [(None, reader.source_id)]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from retraining.data import ingest, snapshots
 from retraining.errors import Erased, RequestError, SourceError
 from retraining.pipeline import monitor
 from retraining.predictions import batch
-from retraining.records import Snapshot, Window
+from retraining.records import Manifest, Window
 from retraining.store import Store
 from retraining.workspace import Workspace
 from samples.tiny import NAME, day, environ, retrain, rows_of, write_model
@@ -56,7 +56,7 @@ def state_of(workspace: Workspace) -> object:
     return {p: p.stat().st_mtime_ns for p in files_of(workspace)}, _rows(workspace.settings.ledger)
 
 
-def refit_of(workspace: Workspace, sequence: int | None = None) -> Snapshot:
+def refit_of(workspace: Workspace, sequence: int | None = None) -> Manifest:
     champion = workspace.ledger.champion(NAME, sequence)
     assert champion and champion.verdict_id
     release = workspace.ledger.release_of(champion.verdict_id)

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from retraining.care.verify import Problem, verify
 from retraining.cli.app import app
 from retraining.data import chunks, snapshots
-from retraining.records import Snapshot, Tried, Window, to_dict
+from retraining.records import Manifest, Tried, Window, to_dict
 from retraining.store import Store
 from retraining.workspace import Workspace
 from samples.tiny import NAME, day, environ, settings_in
@@ -133,7 +133,7 @@ def test_deep_finds_rows_that_were_wrong_from_the_start_on_any_store(tmp_path: P
         chunks.key_of(named.id), workspace.store.read(chunks.key_of(chunks.content_id(wrong)), named.file_sha256)
     )
     identity = snapshots.snapshot_id([named], [], window)
-    manifest = Snapshot(identity, NAME, window, day(1), "source", (), (named,), (), ())
+    manifest = Manifest(identity, window, (), (named,), ())
     workspace.store.write_json_once(f"snapshots/{identity}.json", to_dict(manifest))
     assert verify(workspace).problems == ()
     found = only(workspace, deep=True)

@@ -112,7 +112,7 @@ def test_what_crosses_a_task_boundary_is_small_and_names_no_path(loop: Loop) -> 
         text = json.dumps([r if isinstance(r, dict) else to_dict(r) for r in each(result)])
         assert len(text) < 10_000, name
         assert home not in text, name
-    assert stages.ingested_from(loop.workspace, outputs["ingest"]) == loop.results["ingest"]
+    assert stages.ingested_from(loop.workspace, loop.results["admit"], outputs["ingest"]) == loop.results["ingest"]
 
 
 def test_unknown_and_missing_fields_are_refused(loop: Loop) -> None:

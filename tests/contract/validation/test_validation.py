@@ -12,6 +12,7 @@ import pytest
 
 from retraining.audit.history import events_of
 from retraining.data import chunks, ingest, snapshots
+from retraining.data.ingest import source_id_of
 from retraining.errors import RequestError, SourceError, ValidationFailed
 from retraining.pipeline import monitor, score
 from retraining.predictions import batch
@@ -65,7 +66,9 @@ def test_half_a_percent_goes_aside_and_a_third_blocks_and_neither_moves_the_cham
     write(workspace, with_bad(1))  # 0.5 % of the day
     result = retrain(workspace, day(41))
     assert result.verdict is not None
-    manifest = snapshots.read_manifest(workspace.store, result.verdict.evaluation.holdout_id)
+    run = ("tiny", day(41), source_id_of(workspace.spec("tiny")))
+    holdout_id = result.verdict.evaluation.holdout_id
+    manifest = snapshots.read_snapshot(workspace.store, workspace.ledger, holdout_id, *run)
     assert [(s.partition, s.n_rows) for s in manifest.set_aside] == [(day(BAD_DAY), 1)]
     assert manifest.raw_id is not None
     entry = quarantine.entries(workspace.ledger, "tiny")[0]

@@ -82,7 +82,7 @@ def all_states(workspace: Workspace, n_models: int) -> Callable[[], object]:
     specs = [workspace.spec(name) for name in names(n_models)]
 
     def ask() -> None:
-        known = Known.of_all(workspace.ledger)
+        known = Known.of_all(workspace.ledger, day(LONG + 30))
         found = [status(workspace, spec, day(SHORT), known) for spec in specs]
         assert all(s.champion and s.verdict and s.decision for s in found)
 
@@ -98,7 +98,7 @@ def test_the_states_of_all_models_take_as_many_queries_as_one(
 
 
 def test_the_state_of_one_model_is_the_same_alone_and_among_all(old: Workspace) -> None:
-    known = Known.of_all(old.ledger)
+    known = Known.of_all(old.ledger, day(LONG + 30))
     for name in names(2):
         spec = old.spec(name)
         assert status(old, spec, day(LONG + 30)) == status(old, spec, day(LONG + 30), known)
@@ -114,8 +114,8 @@ def test_stale_models_are_found_with_a_few_queries_beside_their_alerts(
 def test_the_newest_events_are_those_at_the_end_of_the_history(old: Workspace, cost: Measure) -> None:
     model = names(1)[0]
     every = events_of(old.ledger, model)
-    assert events_of(old.ledger, model, 25) == every[-25:]
-    whole, newest = cost(lambda: events_of(old.ledger, model)), cost(lambda: events_of(old.ledger, model, 25))
+    assert events_of(old.ledger, model, newest=25) == every[-25:]
+    whole, newest = cost(lambda: events_of(old.ledger, model)), cost(lambda: events_of(old.ledger, model, newest=25))
     assert newest.queries == whole.queries < 15
     assert newest.rows < whole.rows / 2
 

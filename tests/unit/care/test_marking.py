@@ -12,7 +12,7 @@ import pytest
 from retraining.care import items, retention
 from retraining.care.items import ModelRecords
 from retraining.ledger import Ledger
-from retraining.records import Snapshot
+from retraining.records import Manifest
 from retraining.store import Store
 from samples.fleet import fleet
 from samples.queries import asked
@@ -59,7 +59,7 @@ def test_a_plan_holds_few_manifests_and_the_records_of_one_model(
 
     def reading(store: Store, key: str) -> object:
         found = read(store, key)
-        assert isinstance(found, Snapshot)
+        assert isinstance(found, Manifest)
         manifests.add(found)
         return found
 

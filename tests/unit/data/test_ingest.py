@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 import pytest
+import time_machine
 
 from retraining.data import ingest, plan, snapshots
 from retraining.data.ingest import Reader
@@ -246,6 +247,26 @@ def test_immature_readings_are_read_again_however_much_later(tmp_path: Path) -> 
     assert len(read(workspace, 9, 10, 40)[0].labels) == 1
 
 
+def test_what_was_read_before_it_was_final_is_read_again(tmp_path: Path) -> None:
+    workspace = tiny(tmp_path, small(6))
+    with time_machine.travel(day(3), tick=False):  # a clock as it was when nothing refused times that had not come
+        assert read(workspace, 0, 6, 8)[0].n_labelled == 30
+    reader, _ = reader_of(workspace)
+    made = workspace.ledger.readings(reader.source_id, Window(day(0), day(6)))
+    assert {r.made_at for seen in made.values() for r in seen} == {day(3)}
+    corrected, n = read(workspace, 0, 6, 20)
+    assert n == 4, "two days had final labels on the third day: the others were guesses"
+    assert corrected.n_labelled == 30
+    assert read(workspace, 0, 6, 20)[1] == 0
+
+
+def test_a_schedule_whose_clock_runs_ahead_reads_nothing_twice(tmp_path: Path) -> None:
+    workspace = tiny(tmp_path, small(6))
+    with time_machine.travel(day(6) - timedelta(minutes=5), tick=False):
+        assert read(workspace, 0, 6, 6)[1] == 6
+    assert read(workspace, 0, 5, 9)[1] == 0
+
+
 def test_late_and_corrected_rows_make_a_new_snapshot_and_the_old_one_stays(tmp_path: Path) -> None:
     workspace = tiny(tmp_path, small(8))
     old, _ = read(workspace, 0, 7, 8)
@@ -306,3 +327,5 @@ def test_the_holdout_is_newer_than_the_champion(tmp_path: Path) -> None:
     nothing = plan.plan_windows(data, length, holdout, day(40), day(39))[1]
     assert nothing.start == nothing.end
     assert plan.plan_windows(data, length, holdout, day(40), day(50))[1].start == day(39)
+    within = plan.plan_windows(data, length, holdout, day(40), day(35.25))[1]
+    assert within == Window(day(36), day(39)), "only whole partitions, also after a cut-off inside of one"

@@ -245,7 +245,9 @@ def test_readings_are_kept_per_as_of_time(ledger: Ledger) -> None:
     ledger.add_readings("source", day(4), {day(1): ()})
     window = Window(day(1), day(3))
     found = ledger.readings("source", window)
-    assert found == {day(1): [(day(4), ()), (day(5), (CHUNK,))], day(2): [(day(5), ())]}
+    seen = {start: [(r.as_of, r.chunks) for r in readings] for start, readings in found.items()}
+    assert seen == {day(1): [(day(4), ()), (day(5), (CHUNK,))], day(2): [(day(5), ())]}
+    assert [r.made_at > day(365) for r in found[day(1)]] == [True, True], "the wall clock's, whatever the as-of time"
     assert ledger.readings("another", window) == {}
 
 

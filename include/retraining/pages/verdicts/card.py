@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from retraining.data.snapshots import read_manifest
+from retraining.data.ingest import source_id_of
+from retraining.data.snapshots import read_snapshot
 from retraining.errors import Damaged, RequestError
 from retraining.pages.markdown import plain, plain_table
 from retraining.pages.verdicts import sections
@@ -16,6 +18,7 @@ from retraining.pages.verdicts.page import templates
 from retraining.pages.verdicts.sections import Known, Section
 from retraining.pages.verdicts.story import story_of
 from retraining.records import Champion, Snapshot, Trained, Verdict, shown_day
+from retraining.spec import FrozenSpec
 from retraining.workspace import Workspace
 
 _LAST = "card.html"
@@ -114,21 +117,23 @@ def _known(workspace: Workspace, entry: Champion, offices: Iterable[str]) -> Kno
     verdict = workspace.ledger.verdict(entry.verdict_id) if entry.verdict_id else None
     trained = workspace.ledger.recorded(Trained, entry.model, "train").values()
     candidate = verdict.evaluation.candidate_id if verdict else None
+    frozen = workspace.frozen(entry.spec_id)
     return Known(
         entry=entry,
         stored=stored,
-        frozen=workspace.frozen(entry.spec_id),
+        frozen=frozen,
         environment=read_environment(workspace.store, stored.environment_id),
-        data=_snapshot(workspace, stored.snapshot_id),
+        data=_snapshot(workspace, stored.snapshot_id, frozen, verdict.evaluation.as_of if verdict else entry.as_of),
         trained=next((t for t in trained if t.artifact_id == candidate), None),
         story=story_of(workspace, verdict) if verdict else None,
         offices=tuple(offices),
     )
 
 
-def _snapshot(workspace: Workspace, identity: str) -> Snapshot | None:
+def _snapshot(workspace: Workspace, identity: str, frozen: FrozenSpec, as_of: datetime) -> Snapshot | None:
+    run = (frozen.model, as_of, source_id_of(frozen))
     try:
-        return read_manifest(workspace.store, identity)
+        return read_snapshot(workspace.store, workspace.ledger, identity, *run)
     except Damaged:  # housekeeping may have freed it; the card then says that the data is not kept any more
         return None
 
