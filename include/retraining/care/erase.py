@@ -48,7 +48,7 @@ class Erasure:
     models: tuple[str, ...]
     """Models that it was done for: this one, and those that read the same source or share a chunk."""
     learnt: tuple[Learnt, ...]
-    elsewhere: tuple[str, ...]
+    elsewhere: tuple[str, ...] = ()
     """Models that share nothing with these, and have rows with such a key: nothing of theirs was changed."""
 
 
