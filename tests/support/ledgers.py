@@ -35,6 +35,7 @@ from retraining.records import (
     Item,
     Override,
     PredictionSet,
+    Provenance,
     Release,
     Served,
     Trained,
@@ -69,7 +70,7 @@ def predictions(model: str, number: int) -> PredictionSet:
 def fill(ledger: Ledger) -> None:
     """Write a history of two models: whatever the ledger can hold, at least once."""
     with time_machine.travel(day(60), tick=False):
-        for part in (_readings, _work, _judged, _asked, _watched, _set_aside, _erased, _freed):
+        for part in (_readings, _frozen, _work, _judged, _asked, _watched, _set_aside, _erased, _freed):
             part(ledger)
 
 
@@ -105,6 +106,10 @@ def tried(model: str = NAME) -> Tried:
 def performance(number: int) -> DayPerformance:
     """Return a made-up day of realised performance."""
     return DayPerformance(day(number), 40, 0, 0.75, None, "r1")
+
+
+def _frozen(ledger: Ledger) -> None:
+    ledger.add_provenance(digest_of("snapshot"), Provenance(NAME, day(5), SOURCE, (day(3),)))
 
 
 def _work(ledger: Ledger) -> None:
