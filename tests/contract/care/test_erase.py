@@ -132,18 +132,8 @@ def test_a_reading_of_the_source_does_not_bring_the_person_back(home: Workspace)
     extent = ingest.read_window(reader, window, day(47.5))
     assert extent.n_partitions_read == 1
     assert [c.n_rows for c in extent.chunks[day(46)]] == [39]
-    assert [body["n_rows"] for body in _dropped(home)] == [1]
+    assert list(home.ledger.erased_rows(NAME).values()) == [1]
     assert holding(home) <= {"releases"}
-
-
-def _dropped(workspace: Workspace) -> list[dict[str, int]]:
-    from sqlalchemy import create_engine, text
-
-    engine = create_engine(workspace.settings.ledger)
-    with engine.connect() as connection:
-        rows = connection.execute(text("select body from work where stage = 'erased rows'")).scalars().all()
-    engine.dispose()
-    return [json.loads(row) for row in rows]
 
 
 def test_a_key_that_the_source_no_longer_gives_blocks(home: Workspace) -> None:

@@ -66,7 +66,7 @@ def keep_for(workspace: Workspace, keep: str) -> None:
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(days=st.lists(st.integers(50, 1500), min_size=1, max_size=3), keep=st.sampled_from(["1d", "7d", "30d", "365d"]))
+@given(days=st.lists(st.integers(50, 800), min_size=1, max_size=3), keep=st.sampled_from(["1d", "7d", "30d", "365d"]))
 def test_whatever_is_needed_still_loads(
     lived: Workspace, tmp_path_factory: pytest.TempPathFactory, days: list[int], keep: str
 ) -> None:
