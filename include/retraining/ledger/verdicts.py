@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Integer, func, select
+from sqlalchemy.sql.functions import Function
 
 from retraining.ledger import tables as t
 from retraining.ledger.connection import Connected, begins_with
@@ -56,7 +57,8 @@ class Verdicts(Connected):
         """
         c = t.verdicts.c
         overlaps = (c.holdout_start < window.end, c.holdout_end > window.start)
-        listed = func.json_array_length(c.body["checklist"]) > 0
+        # not func.json_array_length: a library that is imported beside us registers a class of that name
+        listed = Function("json_array_length", c.body["checklist"], type_=Integer()) > 0
         query = select(func.count()).where(c.model == model, c.decision.in_(_CHECKED), *overlaps, listed)
         return int(self._one(query))
 
