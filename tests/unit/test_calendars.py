@@ -13,7 +13,7 @@ from retraining.spec import FrozenSpec, Spec, load
 from retraining.spec.schedules import DEFAULTS
 from samples.tiny import SPEC, write_model
 
-LONG = {"hour": "10d", "day": "28d", "week": "364d", "month": "720d"}
+LONG = {"hour": "15d", "day": "28d", "week": "364d", "month": "720d"}
 """Training windows that hold enough partitions."""
 
 

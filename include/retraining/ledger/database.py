@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from functools import cache
+from contextlib import suppress
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, column, create_engine, event, make_url, select, table, text
-from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError
+from sqlalchemy.exc import ArgumentError, DisconnectionError, OperationalError, ProgrammingError
 
 from retraining.errors import RequestError, Unavailable
 
@@ -99,6 +100,7 @@ def _engine(parsed: URL) -> Engine:
         raise RequestError(f"RETRAINING_LEDGER names a {dialect} database. The ledger runs on sqlite or postgresql.")
     engine = create_engine(parsed, pool_pre_ping=True)
     event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "checkout", partial(_refuse_replaced, parsed.database))
     event.listen(engine, "begin", _begin)
     return engine
 
@@ -110,6 +112,20 @@ def _knows_patience(parsed: URL) -> bool:
 def first_line(error: object) -> str:
     """Return what a driver said without its advice on further lines."""
     return str(error).strip().splitlines()[0].rstrip(".")
+
+
+def _file_of(database: str | None) -> int | None:
+    """Return which file a path names now; None where there is none, or the database is in memory."""
+    with suppress(OSError):
+        return Path(database).stat().st_ino if database else None
+    return None
+
+
+def _refuse_replaced(database: str | None, _connection: object, record: Any, _proxy: object) -> None:
+    """Have a new connection made when the file was replaced, by a restored backup say: this one has the old file."""
+    now = _file_of(database)
+    if record.info.setdefault("file", now) != now:
+        raise DisconnectionError("the ledger's file was replaced")
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:

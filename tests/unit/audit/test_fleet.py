@@ -93,7 +93,7 @@ def test_the_states_of_all_models_take_as_many_queries_as_one(
     few: Workspace, many: Workspace, old: Workspace, cost: Measure
 ) -> None:
     two, twenty, long = cost(all_states(few, 2)), cost(all_states(many, 20)), cost(all_states(old, 2))
-    assert two.queries == twenty.queries == long.queries <= 5
+    assert two.queries == twenty.queries == long.queries <= 7
     assert long.rows <= two.rows + 4, "an open request and an alert each; verdicts and decisions are not read"
 
 
@@ -108,7 +108,7 @@ def test_the_state_of_one_model_is_the_same_alone_and_among_all(old: Workspace) 
 def test_stale_models_are_found_with_a_few_queries_beside_their_alerts(
     few: Workspace, many: Workspace, cost: Measure
 ) -> None:
-    assert cost(lambda: find_stale(few, day(SHORT))).queries == cost(lambda: find_stale(many, day(SHORT))).queries <= 7
+    assert cost(lambda: find_stale(few, day(SHORT))).queries == cost(lambda: find_stale(many, day(SHORT))).queries <= 9
 
 
 def test_the_newest_events_are_those_at_the_end_of_the_history(old: Workspace, cost: Measure) -> None:
@@ -116,7 +116,7 @@ def test_the_newest_events_are_those_at_the_end_of_the_history(old: Workspace, c
     every = events_of(old.ledger, model)
     assert events_of(old.ledger, model, newest=25) == every[-25:]
     whole, newest = cost(lambda: events_of(old.ledger, model)), cost(lambda: events_of(old.ledger, model, newest=25))
-    assert newest.queries == whole.queries < 15
+    assert newest.queries <= whole.queries + 1 < 18  # of incidents the newest are found first
     assert newest.rows < whole.rows / 2
 
 

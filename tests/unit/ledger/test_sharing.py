@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 import traceback
 from collections.abc import Iterator
@@ -156,3 +157,16 @@ def test_a_writer_waits_for_its_turn(url: str) -> None:
 def test_another_kind_of_database_is_refused() -> None:
     with pytest.raises(RequestError, match="names a mysql database. The ledger runs on sqlite or postgresql"):
         Ledger("mysql://somebody@example.com/ledger")
+
+
+def test_a_ledger_that_is_restored_from_a_backup_is_seen_at_once(tmp_path: Path) -> None:
+    live, backup = tmp_path / "ledger.db", tmp_path / "backup.db"
+    ledger = Ledger(f"sqlite:///{live}")
+    with sqlite3.connect(live) as source, sqlite3.connect(backup) as target:
+        source.backup(target)
+    ledger.add_alias("tiny", 1, 1)
+    assert ledger.alias_was_set("tiny", 1)
+    for suffix in ("", "-wal", "-shm"):
+        live.with_name(live.name + suffix).unlink(missing_ok=True)
+    backup.rename(live)
+    assert not ledger.alias_was_set("tiny", 1), "the connection still has the file that was deleted"
