@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.sdk import DAG, Asset, Param, TriggerRule, dag, get_current_context, task
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from retraining.records import to_dict
 from retraining.spec import FrozenSpec
 from retraining_airflow import boundary
 from retraining_airflow.graphs.common import as_of_param, cron, dag_arguments, with_params
@@ -96,7 +95,7 @@ def decide(model: str) -> Ids:
         frozen = work.spec(model)
         decision = monitor.decide(work, frozen, monitor.measure(work, frozen, when))
     print("\n".join([f"{decision.outcome}: {decision.reason}", *decision.reasons, *decision.would_change]))
-    return to_dict(decision)
+    return {"model": decision.model, "decision": decision.id, "outcome": decision.outcome}
 
 
 def _request_task(model: str) -> Any:
@@ -120,6 +119,10 @@ def announce(decision: Ids | None) -> str:
     """Say in a sentence what was decided."""
     if decision is None:
         return "there is no champion yet"
-    text = f"{decision['outcome']}: {decision['reason'] or '; '.join(decision['reasons'])}"
+    with boundary.stage() as work:
+        made = work.ledger.decision_by_id(decision["decision"])
+    if made is None:
+        raise AirflowFailException(f"the ledger has no decision {decision['decision']}. Was it restored from a backup?")
+    text = f"{made.outcome}: {made.reason or '; '.join(made.reasons)}"
     print(text)
     return text
