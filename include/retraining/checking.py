@@ -54,7 +54,7 @@ def _checks(frozen: FrozenSpec) -> Iterator[_Check]:
     yield _Check(partial(_known_metric, training), ["metric", training.metric, training.task])
     calendar = [spec.data.partition, spec.score.model_dump(mode="json"), spec.monitor.model_dump(mode="json")]
     yield _Check(partial(require_scored, frozen), ["scored", *calendar])
-    yield _Check(partial(require_watched, frozen), ["watched", *calendar])
+    yield _Check(partial(require_watched, frozen), ["watched", *calendar, spec.retrain.on_drift])
     yield _Check(partial(_room_for_folds, frozen), None)
     yield _Check(partial(_decidable, frozen), ["decidable", spec.retrain.schedule, spec.gate.model_dump(mode="json")])
     for candidate in training.candidates:

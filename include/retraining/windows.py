@@ -116,13 +116,6 @@ def partitions(window: Window, partition: Partition) -> Iterator[Window]:
         start = end
 
 
-def window_before(end: datetime, length: timedelta, partition: Partition) -> Window:
-    """Return the window of whole partitions of about `length` that ends with the last partition before `end`."""
-    last = floor(end, partition)
-    count = max(1, round(length / _NOMINAL[partition]))
-    return Window(step(last, partition, -count), last)
-
-
 def with_wall_clock(window: Window, zone: str) -> Window:
     """Return the window widened to the times that a zone's wall clock shows in it, written as if they were UTC.
 

@@ -13,7 +13,7 @@ def record_failure(context: Mapping[str, Any]) -> None:
 
     An exception may carry no text; its type then has to do.
     """
-    from retraining.errors import said
+    from retraining.errors import RetrainingError, said
     from retraining.records import Alert
     from retraining.settings import settings
     from retraining.workspace import Workspace
@@ -22,6 +22,8 @@ def record_failure(context: Mapping[str, Any]) -> None:
     task, error = context["task_instance"], context.get("exception")
     family, _, model = str(task.dag_id).partition(SEPARATOR)
     when = given_as_of(context) or fallback_as_of(context)
+    if isinstance(error, BaseException) and isinstance(error.__cause__, RetrainingError):
+        error = error.__cause__  # what the task boundary wrapped
     cause = said(error) if isinstance(error, BaseException) else str(error or "no message")
     text = (
         f"{task.dag_id}, task {task.task_id}, as of {when:%Y-%m-%d %H:%M}: {cause} "

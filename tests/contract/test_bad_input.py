@@ -21,6 +21,8 @@ from retraining.artifacts import stored
 from retraining.audit.reproduce import reproduce
 from retraining.calendars import require_scored, require_watched
 from retraining.care import retention
+from retraining.care.erase import erase
+from retraining.checking import check_spec
 from retraining.data import snapshots
 from retraining.errors import (
     Damaged,
@@ -33,6 +35,9 @@ from retraining.errors import (
     ValidationFailed,
 )
 from retraining.pipeline import monitor, score
+from retraining.pipeline.requests import close_request
+from retraining.rollout.adopt import adopt
+from retraining.rollout.rollback import rollback
 from retraining.validation import quarantine
 from retraining.workspace import Workspace
 from samples.tiny import NAME, day, retrain, rows
@@ -288,6 +293,13 @@ def dropped(bed: Bed) -> None:
     quarantine.drop(bed.workspace.ledger, NAME, day(3), "me", "a sensor was off")
 
 
+def checked(bed: Bed) -> None:
+    """Refuse what `check` refuses."""
+    problems = check_spec(bed.workspace.spec(NAME))
+    if problems:
+        raise SpecError("\n".join(problems))
+
+
 def scheduled(bed: Bed) -> None:
     """Refuse schedules that could never work, as `check` does."""
     frozen = bed.workspace.spec(NAME)
@@ -537,6 +549,10 @@ YAMLS = (
          "where scoring has another one, watch after that", SpecError, does=scheduled),
     Case("scored too seldom", keys(score={"schedule": "0 5 1 * *"}), "score.catch_up 7d reaches back 7 days", "score.schedule '0 5 1 * *'",
          "Score more often", SpecError, does=scheduled),
+    Case("folds that fill the window", keys(training={"folds": 4}), "nothing is left to learn from before the oldest", "training.window",
+         "Use a training.window of at least", SpecError, does=checked),
+    Case("signed URL of Google", lambda bed: bed.read_from(files="https://storage.googleapis.com/b/a.csv?X-Goog-Signature=12ab"),
+         "holds a signature or key (X-Goog-Signature)", YAML, "credentials of its own", SpecError),
     Case("password in a file's URL", lambda bed: bed.read_from(files="s3://me:secret@bucket/a.csv"), "holds a password",
          YAML, "Leave it out", SpecError),
     Case("password with a slash", lambda bed: bed.read_from(files="s3://me:secret/1@bucket/a.csv"), "holds a password",
@@ -591,7 +607,26 @@ ADMISSION = (
     Case("monitor by another partition", HOURLY, "is hour now", NAME, "Set it back to day",
          RequestError, does=lambda bed: monitor.run(bed.workspace, bed.workspace.spec(NAME), AS_OF)),
 )  # fmt: skip
-TABLE = {"file": FILE, "admission": ADMISSION, "rows": ROWS, "columns": COLUMNS, "times": TIMES, "values": VALUES, "sql": SQL, "store": STORE,
+KEPT = "it is kept for ever. Nothing was changed"
+PEOPLE = (
+    Case("roll back without a reason", nothing, "a rollback needs a reason", "", "--reason says why. Nothing was changed", RequestError,
+         does=lambda bed: rollback(bed.workspace, NAME, None, "me", " ", AS_OF)),
+    Case("roll back for a letter", nothing, "the reason 'x' is too short", "a rollback", KEPT, RequestError,
+         does=lambda bed: rollback(bed.workspace, NAME, None, "me", "x", AS_OF)),
+    Case("roll back in the future", nothing, "has not come yet", NAME, "Leave out the as-of time", RequestError,
+         does=lambda bed: rollback(bed.workspace, NAME, None, "me", "because", AHEAD)),
+    Case("adopt in the future", nothing, "has not come yet", NAME, "Leave out the as-of time", RequestError,
+         does=lambda bed: adopt(bed.workspace, NAME, "models:/theirs/1", as_of=AHEAD, by="me")),
+    Case("drop for a letter", nothing, "the reason 'x' is too short", "a drop", KEPT, RequestError,
+         does=lambda bed: quarantine.drop(bed.workspace.ledger, NAME, day(3), "me", "x")),
+    Case("close for a letter", nothing, "the reason 'x' is too short", "closing a request", KEPT, RequestError,
+         does=lambda bed: close_request(bed.workspace, NAME, "r1", by="Ann", account="ann", reason="x", closed_at=AS_OF)),
+    Case("erase for a letter", nothing, "the reason 'x' is too short", "an erasure", KEPT, RequestError,
+         does=lambda bed: erase(bed.workspace, NAME, {"id": "3"}, reason="x", by="me", erased_at=AS_OF)),
+    Case("erase nobody", nothing, "no stored row has that id", NAME, "Compare the value with the source's", RequestError,
+         does=lambda bed: erase(bed.workspace, NAME, {"id": "nobody"}, reason="because", by="me", erased_at=AS_OF)),
+)  # fmt: skip
+TABLE = {"file": FILE, "admission": ADMISSION, "people": PEOPLE, "rows": ROWS, "columns": COLUMNS, "times": TIMES, "values": VALUES, "sql": SQL, "store": STORE,
          "training": TRAINING, "yaml": YAMLS}  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from retraining.rollout.approval import (
     question,
     record_answer,
 )
+from retraining.rollout.override import override
 from retraining.rollout.waiting import has_warning, needs_approval
 from retraining.spec import Spec
 from retraining.workspace import Workspace
@@ -56,6 +57,12 @@ def test_who_may_answer_is_checked_again_and_the_first_answer_stays(waiting: tup
         assert act_on_answer(workspace, verdict_id).outcome == "deployed"
     assert [(c.by, c.sequence) for c in workspace.ledger.champions(NAME)] == [("Ann", 1)]
     assert "approved by Ann" in "\n".join(e.text for e in events_of(workspace.ledger, NAME))
+
+
+def test_an_override_points_to_the_answer_that_it_waits_for(waiting: tuple[Workspace, str]) -> None:
+    workspace, verdict_id = waiting
+    with pytest.raises(RequestError, match="needs no override. It waits for a person's answer. Answer it in Airflow"):
+        override(workspace, verdict_id, by="Ann", account="ann", reason="it is better")
 
 
 def test_no_answer_is_a_no_whatever_is_said(waiting: tuple[Workspace, str]) -> None:

@@ -66,6 +66,8 @@ def test_tasks_hand_each_other_ids_and_no_records(new: Workspace, run: Run, quic
     assert {"admit", "train", "choose", "evaluate", "release", "predict", "decide"} <= {task for _, task, _ in crossed}
     too_much = {task: value for _, task, value in crossed if len(json.dumps(value)) > _MOST_BYTES}
     assert too_much == {}
+    words = {"reasons", "checklist", "body", "message", "scores", "params"}
+    assert [task for _, task, value in crossed if isinstance(value, dict) and words & value.keys()] == []
 
 
 def candidates(workspace: Workspace, *estimators: str) -> None:

@@ -22,7 +22,6 @@ from retraining.windows import (
     partitions,
     refuse_future,
     step,
-    window_before,
     with_wall_clock,
 )
 
@@ -112,13 +111,6 @@ def test_a_time_that_has_not_come_is_refused_but_for_clocks_that_differ() -> Non
     refuse_future("tiny", now + CLOCKS_DIFFER, now)
     with pytest.raises(RequestError, match=r"tiny: the as-of time 2026-05-04 13:01 UTC has not come .* Leave out"):
         refuse_future("tiny", now + CLOCKS_DIFFER + timedelta(minutes=1), now)
-
-
-@given(moments, kinds, st.integers(1, 300))
-def test_a_window_before_ends_with_whole_partitions(moment: datetime, kind: Partition, hours: int) -> None:
-    window = window_before(moment, timedelta(hours=hours), kind)
-    assert window.end == floor(moment, kind)
-    assert window.start < window.end
 
 
 @given(st.integers(0, 5000))

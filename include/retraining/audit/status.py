@@ -72,7 +72,7 @@ class Known:
             verdicts={model: verdict} if verdict else {},
             decisions={model: decision} if decision else {},
             requests={model: ledger.open_requests(model)},
-            alerts=ledger.alert_counts(),
+            alerts=ledger.alert_counts(model),
             promotions=ledger.without_outcome(model),
         )
 

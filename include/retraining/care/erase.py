@@ -16,7 +16,7 @@ from retraining.care.holdings import FileHit, Hit, Holdings, Whose
 from retraining.care.learnt import Learnt
 from retraining.care.sharing import Everything
 from retraining.data import chunks, erasure, parquet
-from retraining.errors import RequestError
+from retraining.errors import RequestError, given_reason
 from retraining.ledger.erasures import ErasedKey
 from retraining.records import digest_of
 from retraining.store import Store, sha256
@@ -71,8 +71,9 @@ def erase(
     Damaged
         When an object that may hold the person is not what was stored.
     """
-    if not given or not reason.strip():
-        raise RequestError("erase needs a key (--key column=value) and a reason (--reason); both are for the record.")
+    if not given:
+        raise RequestError("erase needs a key (--key column=value). Nothing was changed.")
+    reason = given_reason(reason, "an erasure")
     known = sharing.everything(workspace)
     if model not in known.specs:
         raise RequestError(f"there is no model {model}, neither a YAML nor a frozen spec of it. `status` lists them.")

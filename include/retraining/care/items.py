@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from retraining.data import chunks, snapshots
 from retraining.data.snapshots import snapshot_key
-from retraining.evaluation.finalist import document_key, flips_key, has_document
+from retraining.evaluation.finalist import NO_CANDIDATE, document_key, flips_key, has_document
 from retraining.ledger import Ledger
 from retraining.pages.verdicts.page import page_key
 from retraining.records import Manifest, Release, Trained, Tried, Verdict, digest_of, short
@@ -162,7 +162,9 @@ class ModelRecords:
         if verdict is None:
             return set()
         evaluation, release = verdict.evaluation, self.releases.get(verdict.id)
-        found = {spec_key(evaluation.spec_id), release_key(evaluation.candidate_id), snapshot_key(evaluation.refit_id)}
+        found = {spec_key(evaluation.spec_id), snapshot_key(evaluation.refit_id)}
+        if evaluation.candidate_id != NO_CANDIDATE:
+            found.add(release_key(evaluation.candidate_id))
         if has_document(evaluation):
             found.add(document_key(evaluation))
         if evaluation.n_rows:  # the id of an empty holdout names no manifest

@@ -65,7 +65,7 @@ def everything(workspace: Workspace) -> Everything:
 
 
 def _manifests(workspace: Workspace, there: Iterable[str]) -> list[Manifest]:
-    keys = [key for key in there if key.startswith("snapshots/") and key.endswith(".json")]
+    keys = [key for key in there if items.is_manifest(key)]
     found = items.manifests(workspace.store, keys)
     broken = [key for key, manifest in found.items() if not isinstance(manifest, Manifest)]
     if broken:

@@ -93,7 +93,7 @@ def verify(workspace: Workspace, *, deep: bool = False) -> Verification:
     there = items.inventory(store)
     users = items.users(ledger)
     wanted = items.not_freed(ledger, users)
-    manifests = items.manifests(store, (k for k in there if k.startswith("snapshots/") and k.endswith(".json")))
+    manifests = items.manifests(store, (k for k in there if items.is_manifest(k)))
     found = [
         *_snapshots(manifests),
         *_chunks(store, there, _expected(workspace, manifests, users), _erasures(store), deep=deep),

@@ -101,13 +101,11 @@ def explain(
 
 
 def _print_checklist(work: Workspace, verdict: Verdict) -> None:
-    release, outcome = work.ledger.release_of(verdict.id), work.ledger.outcome(verdict.id)
+    release = work.ledger.release_of(verdict.id)
     items = (*verdict.checklist, *(release.checklist if release else ()))
     if items:
         rows = [(i.name, i.outcome, i.figure, i.limit) for i in items]
         print_table("Checklist", ("item", "result", "found", "limit"), rows)
-    if outcome is not None:
-        console.print(f"it was {outcome.outcome}: {outcome.detail}", markup=False)
 
 
 def _show_versions(work: Workspace, model: str, json: bool) -> None:

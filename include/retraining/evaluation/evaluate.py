@@ -26,10 +26,6 @@ def choose_rule(frozen: FrozenSpec, estimator: str, champion: StoredModel | None
     return "refresh" if same else "replace"
 
 
-NO_CANDIDATE = "none"
-"""Stands for the ids of a candidate and its recipe in an evaluation for which none was tried."""
-
-
 def nothing_new(
     workspace: Workspace,
     frozen: FrozenSpec,
@@ -50,14 +46,14 @@ def nothing_new(
     """
     untried = Trained(
         model=frozen.model,
-        recipe_id=NO_CANDIDATE,
+        recipe_id=finalist.NO_CANDIDATE,
         spec_id=frozen.id,
         snapshot_id=train.id,
         estimator=champion.estimator,
         params={},
         seed=frozen.spec.training.seed,
-        artifact_id=NO_CANDIDATE,
-        run_id=NO_CANDIDATE,
+        artifact_id=finalist.NO_CANDIDATE,
+        run_id=finalist.NO_CANDIDATE,
         cutoff=train.window.end,
         scores=(),
         why="",

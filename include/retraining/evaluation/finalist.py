@@ -19,6 +19,8 @@ from retraining.records import Evaluation, digest_of, from_dict, shown_value, to
 from retraining.spec.data import OUR_FLIPS
 from retraining.store import Store
 
+NO_CANDIDATE = "none"
+"""Stands for the ids of a candidate and its recipe in an evaluation for which none was tried."""
 FINALISTS, FLIPS = "reports/finalists/", "reports/flips/"
 
 

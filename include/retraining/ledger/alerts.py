@@ -43,11 +43,11 @@ class Alerts(Connected):
         rows = sorted(self._among(select(c.row, c.body), c.incident_id, ids), key=lambda row: row.row)
         return _by_incident([from_dict(Alert, row.body) for row in rows])
 
-    def alert_counts(self) -> dict[str, int]:
-        """Return how many incidents each model has been alerted of."""
+    def alert_counts(self, model: str | None = None) -> dict[str, int]:
+        """Return how many incidents one model, or each, has been alerted of."""
         c = t.alerts.c
         query = select(c.model, func.count(c.incident_id.distinct()).label("n")).group_by(c.model)
-        return {row.model: row.n for row in self._all(query)}
+        return {row.model: row.n for row in self._all(query if model is None else query.where(c.model == model))}
 
     def incident(self, model: str, kind: str, as_of: datetime, pause: timedelta, cause: str = "") -> str:
         """Name the incident that something seen at a time belongs to.

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, FromClause, Select, Table, func, select, t
 from retraining.ledger import tables as t
 from retraining.ledger.connection import Connected, models_in
 from retraining.ledger.requests import only_open
-from retraining.records import Champion, Measurement, Request, TriggerDecision, Verdict, from_dict
+from retraining.records import Champion, Request, TriggerDecision, Verdict, from_dict
 from retraining.windows import to_utc
 
 R = TypeVar("R")
@@ -66,10 +66,6 @@ class Newest(Connected):
         """Return each model's trigger decision of the newest as-of time."""
         return self._newest(TriggerDecision, t.decisions, "as_of")
 
-    def newest_measurements(self) -> dict[str, Measurement]:
-        """Return each model's measurement of the newest as-of time."""
-        return self._newest(Measurement, t.measurements, "as_of")
-
     def champions_now(self) -> dict[str, Champion]:
         """Return the champion of each model that has one."""
         return self._newest(Champion, t.champions, "sequence")
@@ -91,11 +87,6 @@ class Newest(Connected):
         query = select(c.body).where(c.model == model)
         query = query if dry_runs else query.where(_SERIOUS)
         return self._records(Verdict, query.order_by(c.row.desc()).limit(count))
-
-    def verdict_times(self, model: str) -> list[datetime]:
-        """Return the as-of times of a model's verdicts that were not dry runs, oldest first."""
-        c = t.verdicts.c
-        return [to_utc(r.as_of) for r in self._all(select(c.as_of).where(c.model == model, _SERIOUS).order_by(c.as_of))]
 
     def last_verdict_time(self, model: str, until: datetime | None = None) -> datetime | None:
         """Return the newest as-of time, not after `until`, of a model's verdicts that were not dry runs."""

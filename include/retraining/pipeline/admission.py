@@ -27,7 +27,7 @@ def admit(
     ----------
     trigger
         `schedule`, `request` (the monitor's wake-up) or `person`. A wake-up with no open request is skipped: it was
-        doubled or late, and an earlier run has served it.
+        doubled or late, and an earlier run has served it, or it was closed.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def admit(
     requests = workspace.ledger.open_requests(frozen.model)
     skip = None
     if trigger == "request" and not requests:
-        skip = "the request that woke this run was already served by an earlier run"
+        skip = "no request is open: what woke this run was served by an earlier one, or closed"
     if as_of is None:
         as_of = requests[0].as_of if requests and trigger == "request" else fallback
     admissible(workspace, frozen, as_of)

@@ -62,8 +62,8 @@ def run(
     from retraining.monitor.measure import summary
 
     needs_time(frozen)
-    admissible(workspace, frozen, as_of)
     try:
+        admissible(workspace, frozen, as_of)
         measurement = measure(workspace, frozen, as_of, html=html)
         report("measure", summary(measurement))
         decision = decide(workspace, frozen, measurement)

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from retraining.errors import RequestError
+from retraining.errors import RequestError, given_reason
 from retraining.records import Closing, Request, short
 from retraining.workspace import Workspace
-
-_SHORTEST_REASON = 3
-"""Characters: enough to refuse an empty one; whether it is a good one is for its readers."""
 
 
 def close_request(
@@ -29,14 +26,11 @@ def close_request(
     Raises
     ------
     RequestError
-        When the name or the reason is missing, or there is no such request that is open.
+        When the name is missing, the reason is too short, or there is no such request that is open.
     """
-    by, reason = by.strip(), reason.strip()
-    if not by or len(reason) < _SHORTEST_REASON:
-        raise RequestError(
-            f"closing a request needs a name and a reason of at least {_SHORTEST_REASON} characters; both are kept "
-            "for ever."
-        )
+    by, reason = by.strip(), given_reason(reason, "closing a request")
+    if not by:
+        raise RequestError("closing a request needs the name of who answers for it (--by). Nothing was changed.")
     request = _one(workspace, model, identity)
     known = workspace.ledger.closings(model).get(request.id)
     return known or _close(workspace, request, by, account, reason, closed_at)

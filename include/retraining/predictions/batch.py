@@ -55,7 +55,7 @@ def why_nothing(workspace: Workspace, frozen: FrozenSpec, champion: Champion, as
     """Say why there is no partition to score, or none of those to score had a row."""
     data = frozen.spec.data
     end = floor(as_of, data.partition)
-    if end <= champion.cutoff:
+    if end <= ceil(champion.cutoff, data.partition):
         return (
             f"nothing to score before {end:%Y-%m-%d %H:%M}: champion {champion.sequence} was trained on all rows "
             f"before its cut-off, {champion.cutoff:%Y-%m-%d %H:%M}"

@@ -1,4 +1,4 @@
-"""Approval: which promotions wait for a person, what the person is asked, and the record of the answer.
+"""Approval: what a person is asked about a promotion that waits, and the record of the answer.
 
 Whoever calls `record_answer` vouches for the name: in this project that is Airflow, which authenticated the user.
 """

@@ -90,6 +90,6 @@ def _what(workspace: Workspace, verdict: Verdict) -> tuple[str, str]:
 def _asks(workspace: Workspace, verdict: Verdict) -> bool:
     try:
         spec = workspace.frozen(verdict.evaluation.spec_id).spec
-    except Damaged:  # `check --store` speaks about it; whoever asks what waits gets the likelier answer
+    except (Damaged, ValueError):  # lost, or frozen by a version with other keys: the likelier answer
         return True
     return needs_approval(spec, warned=has_warning(verdict))

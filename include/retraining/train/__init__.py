@@ -1,7 +1,4 @@
-"""Train: try each candidate by time-ordered cross-validation, choose one, fit it up to the holdout.
-
-`candidates` tries one, `choose` picks; below them `folds`, `search`, `requirements`, `fitting`, `recipe` and `rows`.
-"""
+"""Train: try each candidate by time-ordered cross-validation, choose one, fit it up to the holdout."""
 
 from retraining.train.candidates import describe, try_candidate
 from retraining.train.choose import choose

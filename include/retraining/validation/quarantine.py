@@ -12,7 +12,7 @@ from datetime import datetime
 from math import ceil
 from typing import TYPE_CHECKING, Literal
 
-from retraining.errors import RequestError, shown
+from retraining.errors import RequestError, given_reason, shown
 from retraining.ledger import Ledger
 from retraining.ledger.quarantine import Quarantined, TakenIn
 from retraining.records import CheckResult, SetAside, Snapshot, digest_of
@@ -119,8 +119,9 @@ def drop(ledger: Ledger, model: str, partition: datetime, by: str, reason: str) 
     Raises
     ------
     RequestError
-        When the partition has no rows in quarantine.
+        When the partition has no rows in quarantine, or the reason is too short.
     """
+    reason = given_reason(reason, "a drop")
     open_entries = [e for e in entries(ledger, model) if e.partition == partition and e.state in ("aside", "blocking")]
     if not open_entries:
         there = shown({f"{e.partition:%Y-%m-%dT%H:%M}" for e in entries(ledger, model) if e.state != "taken in"})

@@ -117,7 +117,6 @@ class AskPerson(HITLOperator):
 
     def execute_complete(self, context: Any, event: Mapping[str, Any]) -> Ids:
         """Write the answer to the ledger under the name that Airflow authenticated."""
-        from retraining.records import to_dict
         from retraining.rollout.approval import record_answer
 
         given = super().execute_complete(context, dict(event))
@@ -132,7 +131,7 @@ class AskPerson(HITLOperator):
                 reason=str(given["params_input"].get("reason") or ""),
             )
         print(f"{'yes' if answer.approved else 'no'}, by {answer.by}")
-        return to_dict(answer)
+        return {"verdict": answer.verdict_id, "approved": answer.approved}
 
 
 class OpenQuestion(TriggerDagRunOperator):

@@ -187,7 +187,7 @@ def gate(admission: Ids, evaluation: Ids) -> Ids:
     with boundary.stage() as work:
         verdict = retrain.gate(work, recall(work, Admission, admission), recall(work, Evaluation, evaluation))
     print("\n".join([f"verdict {verdict.id}: {verdict.decision}", *verdict.reasons, *verdict.would_change]))
-    return {"verdict": verdict.id, "decision": verdict.decision, "reasons": list(verdict.reasons)}
+    return {"verdict": verdict.id, "decision": verdict.decision}
 
 
 @task
@@ -198,14 +198,15 @@ def release(admission: Ids, snapshots: Ids, trained: Ids, verdict: Ids) -> Ids:
 
     with boundary.stage() as work:
         admitted = recall(work, Admission, admission)
-        if verdict["decision"] != "promote" or admitted.dry_run:
-            raise AirflowSkipException("; ".join(verdict["reasons"]))
+        found = retrain.verdict_of(work, verdict["verdict"])
+        if found.decision != "promote" or admitted.dry_run:
+            raise AirflowSkipException("; ".join(found.reasons))
         made = retrain.release(
             work,
             admitted,
             retrain.ingested_from(work, admitted, snapshots),
             recall(work, Trained, trained),
-            retrain.verdict_of(work, verdict["verdict"]),
+            found,
         )
     return {"release": made.id, "n_rows": made.n_rows}
 

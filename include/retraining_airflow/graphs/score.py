@@ -8,6 +8,7 @@ from airflow.sdk import DAG, Asset, dag, get_current_context, task
 
 from retraining.records import PredictionSet, Window, from_dict, to_dict
 from retraining.spec import FrozenSpec
+from retraining.windows import format_duration
 from retraining_airflow import boundary
 from retraining_airflow.graphs.common import as_of_param, cron, dag_arguments, with_params
 from retraining_airflow.names import SCORE, dag_id, predictions_asset
@@ -18,7 +19,7 @@ Ids = dict[str, Any]
 _TRIGGERS = """- the schedule `{schedule}` (UTC)
 - a person
 
-Each run scores every whole partition of the last {catch_up} days that nobody scored yet; a published set stays."""
+Each run scores every whole partition of the last {catch_up} that nobody scored yet; a published set stays."""
 
 
 def build(frozen: FrozenSpec) -> DAG | None:
@@ -26,7 +27,7 @@ def build(frozen: FrozenSpec) -> DAG | None:
     model, spec = frozen.model, frozen.spec
     if not spec.data.time_ordered:
         return None
-    triggers = _TRIGGERS.format(schedule=spec.score.schedule or "none", catch_up=spec.score.catch_up.days)
+    triggers = _TRIGGERS.format(schedule=spec.score.schedule or "none", catch_up=format_duration(spec.score.catch_up))
 
     @dag(
         dag_id=dag_id(SCORE, model),

@@ -108,7 +108,7 @@ def test_dropping_lets_the_run_go_on_and_says_who_and_why(tmp_path: Path) -> Non
     with pytest.raises(ValidationFailed, match="quarantine show tiny"):
         checked(workspace)
     with pytest.raises(RequestError, match="no rows in quarantine for 2024-01-05T00:00.*2024-01-04T00:00"):
-        quarantine.drop(workspace.ledger, "tiny", day(4), "me", "no")
+        quarantine.drop(workspace.ledger, "tiny", day(4), "me", "another day")
     dropped = quarantine.drop(workspace.ledger, "tiny", day(3), "me", "a sensor was off")
     assert [e.n_rows for e in dropped] == [60]
     accepted = checked(workspace)

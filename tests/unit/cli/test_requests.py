@@ -50,8 +50,8 @@ def test_a_person_closes_a_request_with_a_reason(workspace: Workspace) -> None:
 @pytest.mark.parametrize(
     ("identity", "by", "reason", "why"),
     [
-        ("r2", " ", "the feed was broken", "needs a name and a reason of at least 3 characters"),
-        ("r2", "Ann", "no", "needs a name and a reason of at least 3 characters"),
+        ("r2", " ", "the feed was broken", "needs the name of who answers for it"),
+        ("r2", "Ann", "no", "the reason 'no' is too short"),
         ("r9", "Ann", "because", "there is no request r9. `requests show tiny` lists the ids"),
         ("r", "Ann", "because", "2 requests begin with r"),
         ("r1", "Ann", "because", "was served by verdict v1: there is nothing to close"),

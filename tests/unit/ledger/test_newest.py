@@ -33,7 +33,6 @@ def _each(read: Callable[[str], Any]) -> dict[str, Any]:
 def test_of_all_models_at_once(ledger: Ledger) -> None:
     assert ledger.newest_verdicts() == _each(lambda m: ledger.verdicts(m)[-1])
     assert ledger.newest_decisions() == _each(lambda m: ledger.decisions(m)[-1])
-    assert ledger.newest_measurements() == _each(lambda m: ledger.measurements(m, day(0), day(99))[0])
     assert ledger.champions_now() == _each(ledger.champion)
     assert ledger.open_requests_by_model() == _each(ledger.open_requests)
     assert ledger.alert_counts() == _each(lambda m: len(ledger.alerts(m)))
@@ -45,7 +44,6 @@ def test_a_dry_run_can_be_left_out(ledger: Ledger) -> None:
     assert ledger.last_verdict_times() == {m: max(v.evaluation.as_of for v in found) for m, found in serious.items()}
     for model, found in serious.items():
         assert ledger.newest_verdict(model, dry_runs=False) == found[-1]
-        assert ledger.verdict_times(model) == [v.evaluation.as_of for v in found]
         assert ledger.last_verdict_time(model, day(40)) == day(40)
         assert ledger.last_verdict_time(model, day(39)) is None
 
@@ -85,7 +83,6 @@ ASKED: dict[str, Callable[[Ledger], object]] = {
     "last_verdict_times": lambda ledger: ledger.last_verdict_times(),
     "waiting_verdicts": lambda ledger: ledger.waiting_verdicts(),
     "newest_decisions": lambda ledger: ledger.newest_decisions(),
-    "newest_measurements": lambda ledger: ledger.newest_measurements(),
     "champions_now": lambda ledger: ledger.champions_now(),
     "known_models": lambda ledger: ledger.known_models(),
     "newest_verdict": lambda ledger: ledger.newest_verdict(NAME),

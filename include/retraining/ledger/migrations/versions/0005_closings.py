@@ -11,7 +11,7 @@ down_revision = "0004"
 
 _ALERTS = sa.table(
     "alerts",
-    *(sa.column(name) for name in ("row", "model", "kind", "incident_id")),
+    *(sa.column(name) for name in ("row", "key", "model", "kind", "incident_id")),
     sa.column("body", sa.JSON()),
 )
 
@@ -36,11 +36,14 @@ def upgrade() -> None:
 def _name_incidents(connection: sa.Connection) -> None:
     """Until now alerts had no incident of their own: each is about its as-of time."""
     c = _ALERTS.c
-    for row in connection.execute(sa.select(c.row, c.model, c.kind, c.body)).all():
+    seen: set[str] = set()
+    for row in connection.execute(sa.select(c.row, c.model, c.kind, c.body).order_by(c.row)).all():
         # as `Alert.about` and the ledger's digest had it when this was written
         text = json.dumps([row.model, row.kind, _iso(row.body["as_of"])], separators=(",", ":"), ensure_ascii=False)
         named = hashlib.sha256(text.encode()).hexdigest()
-        connection.execute(sa.update(_ALERTS).where(c.row == row.row).values(incident_id=named))
+        first = {} if named in seen else {"key": named}  # the ledger finds an incident by the key of its first row
+        seen.add(named)
+        connection.execute(sa.update(_ALERTS).where(c.row == row.row).values(incident_id=named, **first))
 
 
 def _iso(text: str) -> str:
