@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import Any, TypeVar
 
 from sqlalchemy import CTE, ColumnElement, CompoundSelect, Connection, Insert, Select, Table, and_, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -21,8 +21,6 @@ R = TypeVar("R")
 BATCH = 500
 """Keys per query: old builds of SQLite bind at most 999 variables."""
 Query = Select[Any] | CompoundSelect[Any]
-
-_INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 class Connected:
@@ -63,7 +61,9 @@ class Connected:
 
     def _unless_there(self, table: Table) -> Insert:
         """Return an insert that leaves alone what another writer added first: only unique keys may be in its way."""
-        found: Insert = _INSERTS[self._engine.dialect.name](table).on_conflict_do_nothing().inline()
+        # a dialect's own insert, imported when something is written: most of what people ask only reads
+        insert = import_module(f"sqlalchemy.dialects.{self._engine.dialect.name}").insert
+        found: Insert = insert(table).on_conflict_do_nothing().inline()
         return found
 
     def _add(self, table: Table, **row: Any) -> bool:
