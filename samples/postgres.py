@@ -14,8 +14,6 @@ from sqlalchemy import create_engine, text
 
 from retraining_airflow.demo.processes import free_port
 
-_DEFAULT_PORT = 55432
-
 
 class NotInstalled(RuntimeError):
     """There is no PostgreSQL server on this machine."""
@@ -35,11 +33,11 @@ def cluster() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))
     if user:
         shutil.chown(folder, user)
-    port = free_port(_DEFAULT_PORT)
     data = folder / "data"
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
     try:
         _run([tools / "initdb", "-D", data, "-U", "tester", "--auth=trust", "-E", "UTF8"], user)
+        port = free_port()  # just before it is taken: another process may look for one at the same time
+        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
         _run([tools / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start"], user)
         try:
             yield f"postgresql+psycopg2://tester@127.0.0.1:{port}"

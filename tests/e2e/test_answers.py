@@ -23,8 +23,9 @@ from retraining.rollout.override import override
 from retraining.rollout.waiting import has_warning, needs_approval
 from retraining.spec import Spec
 from retraining.workspace import Workspace
+from retraining_airflow.graphs.approve import AskPerson
 from samples.records import verdict as a_verdict
-from samples.tiny import NAME, SPEC, day, merged, retrain, tiny
+from samples.tiny import NAME, SPEC, day, environ, merged, retrain, tiny
 from tests.e2e.conftest import FIRST, SECOND, Released
 
 ANN: dict[str, Any] = {"approved": True, "by": "Ann", "user_id": "ann", "reason": "fine"}
@@ -57,6 +58,17 @@ def test_who_may_answer_is_checked_again_and_the_first_answer_stays(waiting: tup
         assert act_on_answer(workspace, verdict_id).outcome == "deployed"
     assert [(c.by, c.sequence) for c in workspace.ledger.champions(NAME)] == [("Ann", 1)]
     assert "approved by Ann" in "\n".join(e.text for e in events_of(workspace.ledger, NAME))
+
+
+def test_a_task_that_is_tried_again_after_its_answer_does_not_ask_again(
+    waiting: tuple[Workspace, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, verdict_id = waiting
+    for name, value in environ(workspace.settings).items():
+        monkeypatch.setenv(name, value)
+    record_answer(workspace, verdict_id, **ANN)
+    task = AskPerson(task_id="ask", question={"verdict_id": verdict_id, "asked_at": day(41).isoformat()})
+    assert task.execute({}) == {"verdict": verdict_id, "approved": True}
 
 
 def test_an_override_points_to_the_answer_that_it_waits_for(waiting: tuple[Workspace, str]) -> None:

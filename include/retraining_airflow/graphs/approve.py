@@ -11,6 +11,7 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import DAG, Param, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
+from retraining.records import Approval
 from retraining.spec.gate import LONGEST_APPROVAL
 from retraining_airflow import boundary
 from retraining_airflow.graphs.common import shared_arguments, with_params
@@ -104,16 +105,23 @@ class AskPerson(HITLOperator):
         )
         self.question = question
 
-    def execute(self, context: Any) -> None:
-        """Ask, with what the verdict's own spec says about approvers and time, and leave the worker."""
+    def execute(self, context: Any) -> Ids | None:
+        """Ask, with what the verdict's own spec says about approvers and time, and leave the worker.
+
+        A task that is tried again after its answer was written down does not ask again.
+        """
         from retraining.rollout.approval import question
 
         with boundary.stage() as work:
+            known = work.ledger.approval_of(self.question["verdict_id"])
+            if known is not None:
+                return _ids(known)
             asked = question(work, self.question["verdict_id"], datetime.fromisoformat(self.question["asked_at"]))
         self.subject, self.body = asked.subject, asked.body
         self.assigned_users = [{"id": name, "name": name} for name in asked.approvers]
         self.response_timeout = max(asked.deadline - datetime.now(UTC), _SHORTEST_WAIT)
-        super().execute(context)
+        super().execute(context)  # leaves by an exception
+        return None
 
     def execute_complete(self, context: Any, event: Mapping[str, Any]) -> Ids:
         """Write the answer to the ledger under the name that Airflow authenticated."""
@@ -131,7 +139,11 @@ class AskPerson(HITLOperator):
                 reason=str(given["params_input"].get("reason") or ""),
             )
         print(f"{'yes' if answer.approved else 'no'}, by {answer.by}")
-        return {"verdict": answer.verdict_id, "approved": answer.approved}
+        return _ids(answer)
+
+
+def _ids(answer: Approval) -> Ids:
+    return {"verdict": answer.verdict_id, "approved": answer.approved}
 
 
 class OpenQuestion(TriggerDagRunOperator):

@@ -59,6 +59,7 @@ def beside(workspace: Workspace, name: str, text: str) -> Path:
 # --- the same rows from anywhere are the same snapshot ------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_same_rows_in_any_format_and_order_are_the_same_snapshot(tmp_path: Path, s3: Bucket) -> None:
     frame = small()
     mixed = frame.sample(frac=1, random_state=3)[sorted(frame.columns)]
@@ -105,6 +106,7 @@ def test_a_relative_path_is_beside_the_yaml(tmp_path: Path, monkeypatch: pytest.
     assert snapshot(workspace).n_rows == 48
 
 
+@pytest.mark.slow
 def test_the_store_may_be_an_object_store(tmp_path: Path, s3: Bucket) -> None:
     workspace = tiny(tmp_path)
     workspace = Workspace(replace(workspace.settings, store=s3.url("store")))
@@ -191,6 +193,7 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path: Path, monk
     assert len(times) == 2
 
 
+@pytest.mark.slow
 def test_s3_without_credentials_or_object_is_an_error_of_the_source(
     tmp_path: Path, s3: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
