@@ -207,7 +207,7 @@ def _do(end: Any, stage: str, state: dict[str, Any]) -> None:
     work = Workspace(settings())
     admission = state.get("admit")
     ids = state.get("validate") or state.get("ingest")
-    ingested = retrain.ingested_from(work, ids) if ids else None
+    ingested = retrain.ingested_from(work, admission, ids) if ids and admission else None
     verdict = retrain.verdict_of(work, state["gate"]) if "gate" in state else None
     work_of: dict[str, Callable[[], Any]] = {
         "admit": lambda: _admit(work, _FIRST + 2 * _WEEK),
