@@ -21,7 +21,7 @@ from retraining.settings import Settings
 
 ALIAS = "champion"
 _TIMEOUT_S = 20
-_NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """What MLflow says of a model, or an alias, that does not exist."""
 _BEYOND_US = (
     "MLFLOW_TRACKING_AUTH",
@@ -67,7 +67,7 @@ def _ask_server(uri: str, model: str) -> int | None:
         with urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - as above
             return int(json.load(answer)["model_version"]["version"])
     except HTTPError as error:
-        if _code(error) in _NOT_THERE:
+        if _code(error) in NOT_THERE:
             return None
         raise _AskTheClient from error
     except (URLError, OSError, ValueError, KeyError, TypeError) as error:

@@ -21,13 +21,13 @@ from mlflow.models import infer_signature
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
 from sklearn.pipeline import Pipeline
 
+from retraining.artifacts.alias import ALIAS, NOT_THERE
 from retraining.artifacts.environment import core_requirements
 from retraining.artifacts.stored import types_to_trust
 from retraining.errors import RegistryError, Unavailable
 from retraining.records import Manifest
 from retraining.settings import Settings
 
-ALIAS = "champion"
 KEY_TAG = "retraining.key"
 _HTTP_RETRIES, _HTTP_TIMEOUT_S = "2", "20"
 """MLflow's own default waits for minutes inside one call; our callers retry the whole stage instead."""
@@ -169,7 +169,7 @@ class Registry:
             try:
                 return int(self._client.get_model_version_by_alias(model, ALIAS).version)
             except MlflowException as error:
-                if error.error_code in (ErrorCode.Name(RESOURCE_DOES_NOT_EXIST), "INVALID_PARAMETER_VALUE"):
+                if error.error_code in NOT_THERE:
                     return None
                 raise
 

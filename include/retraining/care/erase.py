@@ -136,7 +136,7 @@ def _apply(workspace: Workspace, known: Everything, found: Holdings, whose: Whos
     for model, key in found.keys.items():
         kept = ErasedKey(key.columns, record.erased_at, record.reason, record.by)
         for owner in (model, erasure.owner_of(known.specs[model])):
-            erasure.remember(workspace.ledger, owner, key.digests, kept)
+            workspace.ledger.add_erased_keys(owner, key.digests, kept)
     for file in found.files:
         _replace_file(workspace, file)
     for hit in (*found.labels, *found.features):

@@ -98,11 +98,6 @@ def remembered(ledger: Ledger, owners: Iterable[str], digests: Iterable[str]) ->
     return any(not wanted.isdisjoint(ledger.erased_keys(owner)) for owner in owners)
 
 
-def remember(ledger: Ledger, owner: str, digests: Iterable[str], key: ErasedKey) -> None:
-    """Keep an erased key, so that its rows are dropped whenever the owner reads them."""
-    ledger.add_erased_keys(owner, digests, key)
-
-
 def without_erased(store: Store, ledger: Ledger, frozen: FrozenSpec, rows: pa.Table, where: str) -> pa.Table:
     """Drop the rows of persons who were erased from a model or its source, and record how many there were.
 
@@ -156,7 +151,7 @@ def inherit(store: Store, ledger: Ledger, frozen: FrozenSpec, rows: pa.Table) ->
         columns = tuple(sorted(frozen.spec.data.keys))
         digests = _lacking(store, rows, columns, standing_in(ledger, identity))
     when = datetime.fromisoformat(stone["erased_at"])
-    remember(ledger, frozen.model, digests, ErasedKey(columns, when, stone["reason"], stone["by"]))
+    ledger.add_erased_keys(frozen.model, digests, ErasedKey(columns, when, stone["reason"], stone["by"]))
 
 
 def _lacking(store: Store, rows: pa.Table, columns: Sequence[str], cleaned: Chunk | None) -> set[str]:
