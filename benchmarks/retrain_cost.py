@@ -10,7 +10,6 @@ Imports of the stages are left out everywhere; the preflight's fresh interpreter
 
 from __future__ import annotations
 
-import functools
 import json
 import multiprocessing
 import os
@@ -47,7 +46,7 @@ def measure(folder: Path, report: Report) -> Iterator[Figure]:
         ratio = times(found["processor"], found["bare_processor"], "its bare fits'")
         yield Figure("  processor time", f"{found['processor']:.1f} s", ratio)
         yield from (Figure(f"  {stage}", f"{took:.1f} s", "without fits") for stage, took in found["stages"].items())
-        yield Figure("  preflights, in fresh interpreters", f"{found['preflight']:.1f} s", "counted above")
+        yield Figure("  waiting for the preflight", f"{found['preflight']:.1f} s", "counted above")
     ratio = times(warm["wall"], bare, "the same bare fits")
     what = "weekly, forked workers, candidates side by side"
     yield Figure(what, f"{warm['wall']:.1f} s", ratio, f"{_THROUGH_WORKERS} x")
@@ -68,14 +67,13 @@ class _Clock:
     def watch(self) -> None:
         """Put itself around the functions that fit and that start an interpreter."""
         for module in _FITTING:
-            self._wrap(module, "fit", self._fit)
-        self._wrap("retraining.rollout.proven", "preflight", self._preflight)
-        self._wrap("retraining.rollout.champion", "preflight", self._preflight)
+            self._wrap(sys.modules[module], "fit", self._fit)
+        self._wrap(sys.modules["retraining.artifacts.preflight"].Preflight, "answer", self._preflight)
 
     @staticmethod
-    def _wrap(module: str, name: str, by: Callable[..., Any]) -> None:
-        place = sys.modules[module]
-        setattr(place, name, functools.partial(by, getattr(place, name)))
+    def _wrap(place: Any, name: str, by: Callable[..., Any]) -> None:
+        own = getattr(place, name)
+        setattr(place, name, lambda *given: by(own, *given))
 
     def _fit(self, own: Callable[..., Any], *given: Any) -> Any:
         from sklearn.base import clone

@@ -153,7 +153,7 @@ def test_a_release_over_its_budget_is_refused_and_the_run_is_green(
     champion: Workspace, monkeypatch: pytest.MonkeyPatch, item: str, served: dict[str, float], changes: dict[str, Any]
 ) -> None:
     measured = {"load_s": 0.1, "latency_ms": 5.0, "memory_mb": 300.0, "size_mb": 0.1, "difference": 0.0, **served}
-    monkeypatch.setattr("retraining.rollout.proven.preflight", lambda *_: Served(**measured))
+    monkeypatch.setattr("retraining.rollout.proven.Preflight.answer", lambda _: Served(**measured))
     workspace = edit(champion, changes)
     result = retrain(workspace, SECOND)
     found = verdict_of(workspace, result)

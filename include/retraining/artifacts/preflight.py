@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import IO, Self, cast
 
 import numpy as np
 
@@ -27,6 +29,61 @@ to the time."""
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
+class Preflight:
+    """A fresh interpreter: it imports what serving needs while its starter goes on, then checks the release it is told.
+
+    Used as a context: an interpreter that was told nothing ends with it.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "retraining.artifacts.preflight", store.url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **_ONE_THREAD},
+        )
+        self._release_id = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def ask(self, release_id: str) -> None:
+        """Tell it the release; it begins at once."""
+        self._release_id = release_id
+        stdin = cast("IO[str]", self._process.stdin)
+        with suppress(BrokenPipeError):  # it has ended already; the answer says why
+            stdin.write(f"{release_id}\n")
+            stdin.flush()
+
+    def answer(self) -> Served:
+        """Wait for what it found.
+
+        Raises
+        ------
+        DeployRefused
+            When the release cannot be loaded there, or its outputs differ.
+        """
+        name = f"release {short(self._release_id)}"
+        try:
+            output, errors = self._process.communicate(timeout=_TIMEOUT_S)
+        except subprocess.TimeoutExpired as error:
+            raise DeployRefused(
+                f"{name}: did not load and score {stored.N_SMOKE_ROWS} rows within {_TIMEOUT_S} s. The champion stays."
+            ) from error
+        if self._process.returncode != 0:
+            text = (errors.strip().splitlines() or ["no message"])[-1]
+            raise DeployRefused(f"{name}: preflight failed: {text[:400]} The champion stays.")
+        served = from_dict(Served, json.loads(output.strip().splitlines()[-1]))
+        require_same(self._release_id, served.difference)
+        return served
+
+
 def preflight(store: Store, release_id: str) -> Served:
     """Load a release in a new process after checking its digest, score its smoke rows, and measure what that costs.
 
@@ -35,21 +92,9 @@ def preflight(store: Store, release_id: str) -> Served:
     DeployRefused
         When it cannot be loaded there, or its outputs differ.
     """
-    command = [sys.executable, "-m", "retraining.artifacts.preflight", store.url, release_id]
-    env = {**os.environ, **_ONE_THREAD}
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False, env=env)
-    except subprocess.TimeoutExpired as error:
-        raise DeployRefused(
-            f"release {short(release_id)}: did not load and score {stored.N_SMOKE_ROWS} rows within {_TIMEOUT_S} s. "
-            "The champion stays."
-        ) from error
-    if done.returncode != 0:
-        text = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise DeployRefused(f"release {short(release_id)}: preflight failed: {text[:400]} The champion stays.")
-    served = from_dict(Served, json.loads(done.stdout.strip().splitlines()[-1]))
-    require_same(release_id, served.difference)
-    return served
+    with Preflight(store) as fresh:
+        fresh.ask(release_id)
+        return fresh.answer()
 
 
 def require_same(release_id: str, difference: float) -> None:
@@ -106,4 +151,4 @@ def _peak_memory_mb() -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(to_dict(serve(Store(sys.argv[1]), sys.argv[2]))))
+    print(json.dumps(to_dict(serve(Store(sys.argv[1]), sys.stdin.readline().strip()))))

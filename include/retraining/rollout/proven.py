@@ -8,15 +8,13 @@ compared with it once more), the installed environment and the machine. Later, o
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, Self
 
 from retraining.artifacts import stored
 from retraining.artifacts.environment import environment_id
-from retraining.artifacts.preflight import preflight, require_same
+from retraining.artifacts.preflight import Preflight, require_same
 from retraining.artifacts.stored import StoredModel
 from retraining.errors import Damaged, DeployRefused
 from retraining.records import Served, digest_of, short
@@ -38,22 +36,41 @@ class Proof:
     at: datetime
 
 
-def begin(workspace: Workspace, model: str, release_id: str) -> Callable[[], Served]:
-    """Have a fresh process load and measure a release while this one goes on; return what waits for it and notes it.
+class Prover:
+    """A fresh process that loads and measures a release while this one goes on; what it shows is noted.
 
-    What is returned raises `DeployRefused` when the release cannot be loaded there, or its outputs differ.
+    It is started before the release is there: its imports take as long as a fit, and run beside it.
     """
-    pool = ThreadPoolExecutor(1)
-    found = pool.submit(preflight, workspace.store, release_id)
-    pool.shutdown(wait=False)
 
-    def end() -> Served:
-        served = found.result()
-        proof = Proof(release_id, environment_id(), platform.node(), datetime.now(UTC))
-        workspace.ledger.finish(model, STAGE, digest_of([release_id, proof.at.isoformat(), proof.host]), proof)
+    def __init__(self, workspace: Workspace, model: str) -> None:
+        self._workspace, self._model, self._release_id = workspace, model, ""
+        self._fresh = Preflight(workspace.store)
+
+    def __enter__(self) -> Self:
+        self._fresh.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._fresh.__exit__(*error)
+
+    def begin(self, release_id: str) -> None:
+        """Have it load the release, which is stored by now."""
+        self._release_id = release_id
+        self._fresh.ask(release_id)
+
+    def end(self) -> Served:
+        """Wait for it, and note that it succeeded, and where.
+
+        Raises
+        ------
+        DeployRefused
+            When the release cannot be loaded there, or its outputs differ.
+        """
+        served = self._fresh.answer()
+        proof = Proof(self._release_id, environment_id(), platform.node(), datetime.now(UTC))
+        key = digest_of([proof.release_id, proof.at.isoformat(), proof.host])
+        self._workspace.ledger.finish(self._model, STAGE, key, proof)
         return served
-
-    return end
 
 
 def is_proven(workspace: Workspace, model: str, release_id: str) -> bool:
