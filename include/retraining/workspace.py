@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from retraining.errors import Damaged, RequestError
-from retraining.ledger import Ledger
 from retraining.records import digest_of
 from retraining.settings import Settings
 from retraining.store import Store
@@ -15,6 +14,7 @@ from retraining.store import Store
 if TYPE_CHECKING:
     from retraining.artifacts.registry import Registry
     from retraining.data.ingest import Reader
+    from retraining.ledger import Ledger
     from retraining.sources import Resolver, RowSource
     from retraining.spec import FrozenSpec
 
@@ -38,7 +38,9 @@ class Workspace:
 
     @cached_property
     def ledger(self) -> Ledger:
-        """The record of decisions."""
+        """The record of decisions; imported with SQLAlchemy when it is opened, which a check of a YAML never does."""
+        from retraining.ledger import Ledger
+
         return Ledger(self.settings.ledger, self.settings.ledger_variable)
 
     @cached_property

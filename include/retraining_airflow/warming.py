@@ -16,6 +16,7 @@ _HEAVY = (
     "pyarrow.parquet",
     "sklearn.ensemble",
     "sklearn.linear_model",
+    "skops.io",
     "mlflow",
     "mlflow.sklearn",
     "great_expectations",

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import skops.io
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
@@ -231,6 +230,8 @@ def read_pipeline(data: bytes, what: str) -> Any:
     TrainingFailed
         When it holds a type that is not on the allow-list.
     """
+    import skops.io  # as below
+
     return skops.io.loads(data, trusted=sorted(_refuse_foreign_types(data, what)))
 
 
@@ -270,6 +271,8 @@ def _read_digests(store: Store, identity: str) -> dict[str, str]:
 
 
 def _refuse_foreign_types(data: bytes, what: str) -> set[str]:
+    import skops.io  # imports all of SciPy, seconds that `check` spares: it reads no model file
+
     reported = set(skops.io.get_untrusted_types(data=data))
     foreign = {name for name in reported - ALLOWED_TYPES if not is_trusted(name)}
     if foreign:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import threading
@@ -42,7 +43,7 @@ def open_engine(url: str, variable: str = "RETRAINING_LEDGER") -> Engine:
     Unavailable
         When the database does not answer.
     """
-    _watch_forks()
+    _watch_process()
     with _opening:
         if url not in _engines:
             _engines[url] = _upgraded(url, variable)
@@ -58,8 +59,9 @@ def close_engine(url: str) -> None:
 
 
 @cache
-def _watch_forks() -> None:
+def _watch_process() -> None:
     os.register_at_fork(after_in_child=_after_fork)
+    atexit.register(_at_exit)
 
 
 def _after_fork() -> None:
@@ -69,6 +71,12 @@ def _after_fork() -> None:
     for engine in _engines.values():
         _inherited.append(engine.pool)
         engine.dispose(close=False)
+
+
+def _at_exit() -> None:
+    """Close what is open, however the process ends its objects: SQLite then has all that was written in one file."""
+    for engine in _engines.values():
+        engine.dispose()
 
 
 def _upgraded(url: str, variable: str) -> Engine:
