@@ -19,14 +19,14 @@ from benchmarks.day_effects import ABSOLUTE, BINARY, N_PARTS, Simulator, Week
 from benchmarks.figures import Figure, Report
 from benchmarks.processes import ROOT
 from retraining.evaluation.comparison import figures_of
-from retraining.evaluation.holdout import Judged
+from retraining.evaluation.holdout import Judged, Scored
 from retraining.gate import Policy, decide
 from retraining.records import digest_of
 from retraining.spec import FrozenSpec, load
 from retraining.stats.blocks import block_days, block_index, block_length
 from retraining.stats.metrics import find_metric
 from retraining.train import Labelled
-from samples.records import evaluation
+from samples.records import champion, evaluation
 
 N_RUNS = 5_000
 _LOOKS = 5
@@ -64,9 +64,9 @@ class Setting:
         blocks, days = block_index(times, _START, length), block_days(times, _START, length)
         constant = np.full(len(week.y), float(np.median(week.y)))
         data = Labelled(None, None, week.y, times, ())
-        figures = figures_of(
-            self.frozen, Judged(_NOT_USED, data, week.new, week.old, constant, blocks, days, None), metric, looks
-        )
+        before = Scored(champion(), None, week.old)
+        judged = Judged(_NOT_USED, data, week.new, constant, blocks, days, champion=before, opponent=before)
+        figures = figures_of(self.frozen, judged, metric, looks)
         found = evaluation(
             **figures,
             metric=metric.name,

@@ -1,15 +1,15 @@
 """What the gate leaves of the gain: weekly retraining on the flights through the product's gate and its refit.
 
-Every Monday from April to December, as of 04:00, as the example's schedule has it: windows, fit, figures, decision and
-the limit on flips are the product's; only store and ledger are left out. Never retraining and weekly retraining
-without a gate run beside it, and all are measured on the week that follows.
+Every Monday from April to December, as of 04:00, as the example's schedule has it: windows, fit, choice of opponent and
+anchor, figures, decision and the limit on flips are the product's; only store and ledger are left out. Never retraining
+and weekly retraining without a gate run beside it, and all are measured on the week that follows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,108 +19,115 @@ from benchmarks.figures import Figure, Report
 from benchmarks.flights import FIRST, WEEK, Flights, read
 from retraining.data.plan import plan_windows
 from retraining.evaluation.comparison import figures_of
-from retraining.evaluation.holdout import Judged
+from retraining.evaluation.holdout import Judged, Scored
 from retraining.gate import Policy, decide
-from retraining.records import Evaluation, Window
+from retraining.gate.rivals import choose_rivals
+from retraining.records import Champion, Evaluation, Window
 from retraining.stats.blocks import block_days, block_index, block_length
 from retraining.stats.metrics import find_metric, value
 from retraining.train import Labelled
 from retraining.train.flips import flips
 from retraining.train.reference import N_REFERENCE_ROWS
 from retraining.train.rows import spread
-from samples.records import evaluation
+from samples.records import champion, evaluation
 
 _MONDAY = timedelta(days=1, hours=4)
 """From the end of mature labels to the run: a label delay of a day, and the hour of the schedule."""
 
 
-@dataclass(frozen=True)
-class Champion:
-    """The model in service and the end of its training."""
-
-    model: Any
-    cutoff: datetime
-
-
 @dataclass
 class Arm:
-    """A way to retrain: who is in service, whom a candidate is compared with, and what was judged."""
+    """The champions so far, oldest first, the windows that were judged, and how each promotion was decided."""
 
-    name: str
-    service: Champion
-    compared: Champion
-    judged: list[Window]
+    history: list[Champion]
+    judged: list[Window] = field(default_factory=list)
+    rules: dict[str, str] = field(default_factory=dict)
     n_promoted: int = 0
+    n_different: int = 0
+
+    @property
+    def service(self) -> Champion:
+        """The champion in office."""
+        return self.history[-1]
 
 
 def measure(folder: Path, report: Report) -> Iterator[Figure]:
-    """Retrain through the year; print each week's verdict and gain.
-
-    On a weekly schedule a candidate has the very rows of the champion, and is promoted unless it has become useless. So
-    a second arm is harder than the product: there each candidate is compared with the one that was promoted last,
-    which is at least a week older.
-    """
+    """Retrain through the year; print each week's verdict and gain."""
     flights = read("flight_delay", folder)
-    first = Champion(flights.fitted(FIRST), FIRST)
-    gated, harder = Arm("gated", first, first, []), Arm("harder", first, first, [])
+    arm = Arm([champion(1, cutoff=FIRST, as_of=FIRST + _MONDAY, release_id="1", verdict_id=None)])
     gains = []
-    report("week         never  weekly   gated  harder  verdicts")
+    report("week         never  weekly   gated  verdict")
     for end in flights.cutoffs[1:]:
-        weekly = Champion(flights.fitted(end), end)
-        said = [_retrain(flights, arm, weekly) for arm in (gated, harder)]
+        said = _retrain(flights, arm, end + _MONDAY)
         week = Window(end + timedelta(days=1), end + timedelta(days=1) + WEEK)
-        gains.append([_area(flights, c, week) for c in (first, weekly, gated.service, harder.service)])
-        report(f"{week.start:%Y-%m-%d}  {'  '.join(f'{g:.4f}' for g in gains[-1])}  {'; '.join(said)}")
-    never, without, *through = np.mean(gains, axis=0)
+        in_service = (FIRST, end, arm.service.cutoff)
+        gains.append([_area(flights, flights.fitted(cutoff), week) for cutoff in in_service])
+        report(f"{week.start:%Y-%m-%d}  {'  '.join(f'{g:.4f}' for g in gains[-1])}  {said}")
+    never, without, gated = np.mean(gains, axis=0)
     yield Figure("mean weekly ROC AUC, never retrained", f"{never:.4f}")
     yield Figure("  weekly without a gate", f"{without:.4f}", f"{without - never:+.4f}")
-    for arm, mean, what in zip((gated, harder), through, ("through the gate", "each against last week's"), strict=True):
-        promoted = f"{arm.n_promoted} of {len(gains)} promoted"
-        yield Figure(f"  weekly {what}", f"{mean:.4f}", f"{mean - never:+.4f}, {promoted}")
-        share = f"{(mean - never) / (without - never):.0%}"
-        yield Figure("  share of the gain kept", share, "", "at least 90 %" if arm is gated else "")
+    promoted = f"{arm.n_promoted} of {len(gains)} promoted"
+    yield Figure("  weekly through the gate", f"{gated:.4f}", f"{gated - never:+.4f}, {promoted}")
+    yield Figure("  share of the gain kept", f"{(gated - never) / (without - never):.0%}", "", "at least 90 %")
+    yield Figure("verdicts that compared two different models", f"{arm.n_different} of {len(gains)}", "", "all but one")
 
 
-def _retrain(flights: Flights, arm: Arm, weekly: Champion) -> str:
+def _retrain(flights: Flights, arm: Arm, as_of: Any) -> str:
     """Judge the recipe on the newest rows; when it is promoted, fitted through them it goes into service."""
-    spec, end = flights.frozen.spec, weekly.cutoff
-    train, holdout, refit = plan_windows(
-        spec.data, spec.training.window, spec.gate.holdout, end + _MONDAY, arm.compared.cutoff
-    )
-    candidate = Champion(flights.fitted(train.end), train.end)
-    found = _evaluation(flights, candidate, arm, train, holdout, end + _MONDAY)
+    spec = flights.frozen.spec
+    train, holdout, refit = plan_windows(spec.data, spec.training.window, spec.gate.holdout, as_of)
+    found = _evaluation(flights, arm, train, holdout, as_of)
     judgement = decide(found, Policy.of(spec))
     arm.judged.append(holdout)
+    arm.n_different += found.opponent is not None and found.opponent.cutoff < train.end
     decision = judgement.decision
-    if decision == "promote" and _flip_share(flights, candidate.model, train, refit) > spec.gate.max_flips:
+    if decision == "promote" and _flip_share(flights, train, refit) > spec.gate.max_flips:
         decision = "reject"
     if decision == "promote":
         arm.n_promoted += 1
-        arm.service, arm.compared = weekly, weekly if arm.name == "gated" else candidate
-    over = found.over_champion
-    return decision if over is None else f"{decision} {over.value:+.4f} (above {over.lower:+.4f})"
+        number = arm.service.sequence + 1
+        arm.rules[f"v{number}"] = "refresh"
+        arm.history.append(
+            champion(number, cutoff=refit.end, as_of=as_of, release_id=str(number), verdict_id=f"v{number}")
+        )
+    return f"{decision}: {judgement.reasons[-1]}"
 
 
-def _evaluation(
-    flights: Flights, candidate: Champion, arm: Arm, train: Window, holdout: Window, as_of: datetime
-) -> Evaluation:
+def _evaluation(flights: Flights, arm: Arm, train: Window, holdout: Window, as_of: Any) -> Evaluation:
     spec = flights.frozen.spec
     rows, length = flights.within(holdout), block_length(spec.gate)
     data = Labelled(None, None, flights.y[rows], flights.times[rows], ())
-    blocks, days = block_index(data.times, holdout.start, length), block_days(data.times, holdout.start, length)
-    new, old = (flights.predictions(c.model, rows) for c in (candidate, arm.compared))
-    baseline = np.full(len(rows), flights.y[flights.within(train)].mean())
-    looks = sum(w.start < holdout.end and w.end > holdout.start for w in arm.judged)
     metric = find_metric(spec.training.metric, spec.training.task)
-    judged = Judged(candidate.model, data, new, old, baseline, blocks, days, None)
+    rivals = choose_rivals(
+        arm.history, arm.rules, arm.service, holdout, spec.gate.holdout, time_ordered=spec.data.time_ordered
+    )
+
+    def scored(entry: Champion) -> Scored:
+        return Scored(entry, None, flights.predictions(flights.fitted(entry.cutoff), rows))
+
+    begins = np.datetime64((rivals.champion_from or holdout.end).replace(tzinfo=None))
+    judged = Judged(
+        model=flights.fitted(train.end),
+        data=data,
+        candidate=flights.predictions(flights.fitted(train.end), rows),
+        baseline=np.full(len(rows), flights.y[flights.within(train)].mean()),
+        blocks=(blocks := block_index(data.times, holdout.start, length)),
+        days=block_days(data.times, holdout.start, length),
+        champion=scored(arm.service),
+        champion_rows=data.times >= begins,
+        opponent=scored(rivals.opponents[0]) if rivals.opponents else None,
+        anchor=scored(rivals.anchor) if rivals.anchor else None,
+    )
+    looks = sum(w.start < holdout.end and w.end > holdout.start for w in arm.judged)
     return evaluation(
         **figures_of(flights.frozen, judged, metric, looks),
         rule="refresh",
         metric=metric.name,
         window=holdout,
         as_of=as_of,
-        champion_cutoff=arm.compared.cutoff,
-        champion_as_of=arm.compared.cutoff + _MONDAY,
+        champion_cutoff=arm.service.cutoff,
+        champion_as_of=arm.service.as_of,
+        champion_release_id=arm.service.release_id,
         n_rows=len(rows),
         n_blocks=int(blocks.max()) + 1,
         looks=looks,
@@ -128,14 +135,14 @@ def _evaluation(
     )
 
 
-def _flip_share(flights: Flights, candidate: Any, train: Window, refit: Window) -> float:
+def _flip_share(flights: Flights, train: Window, refit: Window) -> float:
     rows = flights.within(train)
     rows = rows[spread(len(rows), N_REFERENCE_ROWS)]
-    before, after = (flights.predictions(model, rows) for model in (candidate, flights.fitted(refit.end)))
+    before, after = (flights.predictions(flights.fitted(end), rows) for end in (train.end, refit.end))
     return float(flips(flights.frozen.spec.training.task, before, after).mean())
 
 
-def _area(flights: Flights, champion: Champion, week: Window) -> float:
+def _area(flights: Flights, model: Any, week: Window) -> float:
     rows = flights.within(week)
     metric = find_metric(flights.frozen.spec.training.metric, flights.frozen.spec.training.task)
-    return value(metric, flights.y[rows], flights.predictions(champion.model, rows))
+    return value(metric, flights.y[rows], flights.predictions(model, rows))

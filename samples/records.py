@@ -16,6 +16,7 @@ from retraining.records import (
     Evidence,
     Measurement,
     Request,
+    Rival,
     TriggerDecision,
     Verdict,
     Window,
@@ -65,7 +66,21 @@ def evaluation(**changes: Any) -> Evaluation:
         cases=(),
         validated=Evidence(True, "12 checks passed, 0 rows set aside"),
         locked=Evidence(True, "every package is as requirements.txt says"),
+        n_days=7,
+        n_champion_rows=1000,
+        opponent=rival(),
     )
+    return dataclasses.replace(base, **changes)
+
+
+def against(gain: Estimate | None) -> dict[str, Any]:
+    """Return the changes of an evaluation in which champion and opponent are one, and the gain over it is this."""
+    return {"over_champion": gain, "opponent": rival(gain=gain)}
+
+
+def rival(sequence: int = 1, **changes: Any) -> Rival:
+    """Return an earlier champion that the candidate is clearly better than."""
+    base = Rival("release", sequence, day(24 + sequence), 1000, 7, 0.8, 0.7, estimate(0.05, 0.15))
     return dataclasses.replace(base, **changes)
 
 

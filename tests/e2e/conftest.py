@@ -7,15 +7,17 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from retraining.pipeline import retrain as stages
 from retraining.pipeline.admission import admit
 from retraining.records import Release, Verdict
 from retraining.workspace import Workspace
 from samples.databases import give_mlflow
-from samples.tiny import N_DAYS, NAME, day, retrain, rows, rows_of, settings_in, tiny, write_csv
+from samples.tiny import N_DAYS, NAME, day, merged, retrain, rows, rows_of, settings_in, tiny, write_csv
 from tests.support.preflight import in_this_process
 
 FIRST, SECOND = day(40), day(48)
@@ -87,6 +89,15 @@ def misled(workspace: Workspace) -> Workspace:
     spoiled = rows(range(N_DAYS), lambda number: rows_of(number, signal=-2.0 if number < 40 else 2.0))
     write_csv(workspace.settings.models / f"{NAME}.csv", spoiled)
     forget_readings(workspace)
+    return Workspace(workspace.settings)
+
+
+def edit(workspace: Workspace, changes: dict[str, Any], cases: str | None = None) -> Workspace:
+    """Change the model's YAML, and write its behavioural cases beside it."""
+    path = workspace.settings.models / f"{NAME}.yaml"
+    path.write_text(yaml.safe_dump(merged(yaml.safe_load(path.read_text()), changes), sort_keys=False))
+    if cases is not None:
+        (workspace.settings.models / "tiny.cases.yaml").write_text(cases)
     return Workspace(workspace.settings)
 
 

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from sklearn.linear_model import LogisticRegression
 
 from retraining.errors import SpecError, TrainingFailed
@@ -22,19 +21,10 @@ from retraining.pipeline.retrain import RunResult
 from retraining.records import Served, Validation, Verdict
 from retraining.settings import Settings
 from retraining.workspace import Workspace
-from samples.tiny import N_DAYS, NAME, day, merged, retrain, rows, rows_of, tiny, write_csv
-from tests.e2e.conftest import FIRST, SECOND, forget_readings
+from samples.tiny import N_DAYS, NAME, day, retrain, rows, rows_of, tiny, write_csv
+from tests.e2e.conftest import FIRST, SECOND, edit, forget_readings
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_preflight")]
-
-
-def edit(workspace: Workspace, changes: dict[str, Any], cases: str | None = None) -> Workspace:
-    """Change the model's YAML, and write its behavioural cases beside it."""
-    path = workspace.settings.models / f"{NAME}.yaml"
-    path.write_text(yaml.safe_dump(merged(yaml.safe_load(path.read_text()), changes), sort_keys=False))
-    if cases is not None:
-        (workspace.settings.models / "tiny.cases.yaml").write_text(cases)
-    return Workspace(workspace.settings)
 
 
 def verdict_of(workspace: Workspace, result: RunResult) -> Verdict:

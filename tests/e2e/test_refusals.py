@@ -39,7 +39,7 @@ from retraining.rollout.rollback import adopt_alias, rollback
 from retraining.store import sha256
 from retraining.workspace import Workspace
 from samples.tiny import N_DAYS, NAME, day, environ, retrain, rows, tiny, write_csv
-from tests.e2e.conftest import FIRST, SECOND, Released, misled
+from tests.e2e.conftest import FIRST, SECOND, Released, edit, misled
 from tests.support.parse import ROOT
 
 BY = "person"
@@ -105,11 +105,22 @@ def test_an_as_of_before_the_champions_is_superseded(champion: Workspace) -> Non
 
 
 def test_too_few_rows_for_a_holdout_name_the_earliest_time_that_can_decide(champion: Workspace) -> None:
-    result = retrain(champion, day(42))  # two new days: 80 rows, 200 are needed
+    workspace = edit(champion, {"gate": {"min_rows": 300}})  # a week has 280
+    result = retrain(workspace, day(42))
     assert result.verdict is not None and result.verdict.decision == "inconclusive"
-    assert "the holdout has 80 rows in 8 blocks; it takes 200 rows and 20 blocks" in result.text
-    assert any("a run as of 2024-02-17 00:00 UTC or later" in change for change in result.verdict.would_change)
-    assert live(champion) == ([1], 1)
+    assert "the holdout has 280 rows in 28 blocks; it takes 300 rows and 20 blocks" in result.text
+    assert any("a run as of 2024-02-19 00:00 UTC or later" in change for change in result.verdict.would_change)
+    assert live(workspace) == ([1], 1)
+
+
+def test_a_request_three_days_after_a_promotion_can_be_decided(champion: Workspace) -> None:
+    result = retrain(champion, day(43))
+    assert result.verdict is not None and result.verdict.decision == "promote"
+    e = result.verdict.evaluation
+    assert (e.n_rows, e.n_days, e.n_champion_rows) == (280, 7, 120), "the champion counts on what it has not learnt"
+    assert e.over_champion is None, "three days have no error that can be stated"
+    assert any("nothing older could be compared" in reason for reason in result.verdict.reasons)
+    assert live(champion) == ([1, 2], 2)
 
 
 def test_nothing_new_is_a_green_verdict(champion: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,8 +99,8 @@ class Bed:
     # --- runs -----------------------------------------------------------------------------------------------------
 
     def retrain(self) -> Any:
-        """Run a whole retraining."""
-        return retrain(self.workspace, AS_OF)
+        """Run a whole retraining up to its verdict."""
+        return retrain(self.workspace, AS_OF, dry_run=True)
 
     def ingest(self) -> Snapshot:
         """Read and freeze the span."""

@@ -19,6 +19,7 @@ from retraining.care.items import ModelRecords, release_key
 from retraining.data import chunks
 from retraining.data.snapshots import snapshot_key
 from retraining.errors import Damaged, RetrainingError
+from retraining.gate.rivals import ANCHOR_REFRESHES, standing
 from retraining.ledger import Ledger
 from retraining.ledger.readings import StoredReading
 from retraining.records import Champion, Chunk, Verdict
@@ -51,7 +52,7 @@ class Policy:
         return as_of >= self.horizon or as_of in self.moments
 
     @cached_property
-    def champions(self) -> list[Champion]:
+    def live(self) -> list[Champion]:
         """The live champion, the ones a rollback would take, and all that were live since the horizon."""
         if not self.history:
             return []
@@ -59,14 +60,18 @@ class Policy:
         earlier = [c for c in self.history if c.release_id != live.release_id]
         later = zip(self.history, self.history[1:], strict=False)
         replaced_since = [c for c, successor in later if successor.as_of >= self.horizon]
-        found = [*replaced_since, *earlier[-1:], *self.history[-2:]]
-        return sorted({c.sequence: c for c in found}.values(), key=lambda c: c.sequence)
+        return _once([*replaced_since, *earlier[-1:], *self.history[-2:]])
+
+    @cached_property
+    def champions(self) -> list[Champion]:
+        """Those that are or may be live, and those that a refresh may meet: opponents, and an anchor further back."""
+        return _once([*self.live, *standing(self.history)[-ANCHOR_REFRESHES - 1 :]])
 
     @cached_property
     def measured_from(self) -> datetime | None:
         """The first day the monitor compares for one of these champions."""
         reference = (self.spec.spec.monitor if self.spec else Monitor()).reference
-        firsts = [c.cutoff - reference for c in self.champions]
+        firsts = [c.cutoff - reference for c in self.live]
         if not firsts:
             return None
         return floor(min(firsts), self.spec.spec.data.partition if self.spec else "month")
@@ -86,6 +91,10 @@ class Policy:
         past = spec.data.label_delay + max(window, spec.score.catch_up, spec.monitor.window)
         first = as_of - past - unit * (spec.data.look_back + _SPARE_PARTITIONS)
         return min(first, self.measured_from or first)
+
+
+def _once(found: Iterable[Champion]) -> list[Champion]:
+    return sorted({c.sequence: c for c in found}.values(), key=lambda c: c.sequence)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from retraining.data import rows
 from retraining.records import Window
 from retraining.spec.data import Data
-from retraining.windows import ceil, floor, nominal, step
+from retraining.windows import floor, nominal, step
 
 
 def mature_end(data: Data, as_of: datetime) -> datetime:
@@ -17,21 +17,17 @@ def mature_end(data: Data, as_of: datetime) -> datetime:
     return floor(as_of - data.label_delay, data.partition)
 
 
-def plan_windows(
-    data: Data, training: timedelta, holdout: timedelta, as_of: datetime, cutoff: datetime | None
-) -> tuple[Window, Window, Window]:
+def plan_windows(data: Data, training: timedelta, holdout: timedelta, as_of: datetime) -> tuple[Window, Window, Window]:
     """Return the train, holdout and refit windows of a retraining as of a time.
 
-    The holdout is the newest mature partitions, and starts with the first whole one after the champion's cut-off; it
-    may be empty.
+    The holdout is the newest mature partitions, whole whenever the champion was trained: a request three days after a
+    promotion can be decided. Who is compared on which of its rows is chosen afterwards.
     """
     if not data.time_ordered:
         return rows.HASHED_TRAIN, rows.HASHED_TEST, rows.HASHED_TRAIN
     unit = nominal(data.partition)
     end = mature_end(data, as_of)
     start = step(end, data.partition, -max(1, round(holdout / unit)))
-    if cutoff is not None:
-        start = min(max(start, ceil(cutoff, data.partition)), end)
     length = max(1, round(training / unit))
     train = Window(step(start, data.partition, -length), start)
     return train, Window(start, end), Window(step(end, data.partition, -length), end)

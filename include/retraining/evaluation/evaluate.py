@@ -1,28 +1,31 @@
-"""Evaluate: candidate, champion and a trivial baseline on the same holdout rows, newer than both models' data."""
+"""Evaluate: candidate, earlier champions and a trivial baseline on the same holdout rows."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
-from retraining.artifacts.stored import StoredModel
+from retraining.artifacts.stored import ModelCard, read_card
+from retraining.errors import Damaged, TrainingFailed
 from retraining.evaluation import evidence, finalist
 from retraining.evaluation.comparison import beyond_the_metric, figures_of, n_classes_of
 from retraining.evaluation.describe import describe
-from retraining.evaluation.holdout import Judged, incumbent_of, judge, leaked_rows
+from retraining.evaluation.holdout import Judged, Scored, judge, leaked_rows
+from retraining.evaluation.rivals import rivals_of, with_rivals
 from retraining.records import Champion, Evaluation, Snapshot, Trained, Window, digest_of, to_dict
 from retraining.spec import FrozenSpec
 from retraining.stats.metrics import find_metric
 from retraining.workspace import Workspace
 
 
-def choose_rule(frozen: FrozenSpec, estimator: str, champion: StoredModel | None) -> Literal["refresh", "replace"]:
+def choose_rule(frozen: FrozenSpec, estimator: str, champion: ModelCard | None) -> Literal["refresh", "replace"]:
     """A refresh is the same recipe on newer data; anything else must prove that it is better."""
     if frozen.spec.gate.rule != "auto":
         return frozen.spec.gate.rule
     if champion is None:
         return "replace"  # what it was cannot be read
-    same = champion.card.learning_id == frozen.learning_id and champion.card.estimator == estimator
+    same = champion.learning_id == frozen.learning_id and champion.estimator == estimator
     return "refresh" if same else "replace"
 
 
@@ -76,7 +79,7 @@ def evaluate(
     Parameters
     ----------
     holdout
-        The snapshot of the holdout window; None when no mature row is newer than the champion's cut-off.
+        The snapshot of the holdout window; None when it has no rows.
     champion
         The champion that was in office when the run was admitted.
     refit_id
@@ -116,10 +119,13 @@ def _evaluate(
     refit_id: str,
 ) -> Evaluation:
     looks = workspace.ledger.looks_at(frozen.model, window)
-    incumbent, unread = incumbent_of(workspace, champion)
-    rule = choose_rule(frozen, trained.estimator, incumbent) if champion else "first"
-    judged = None if holdout is None else judge(workspace, frozen, trained, holdout, incumbent)
-    leaked = 0 if holdout is None else leaked_rows(workspace, frozen, holdout, trained, incumbent)
+    rule = rule_of(workspace, frozen, trained.estimator, champion)
+    judged = None if holdout is None else judge(workspace, frozen, trained, holdout)
+    leaked = 0
+    if judged is not None and holdout is not None:
+        rivals, where = rivals_of(workspace, frozen, champion, window), f"{frozen.model}, {holdout.describe()}"
+        judged = with_rivals(workspace, judged, champion, rivals, where, refresh=rule == "refresh")
+        leaked = _leaked(workspace, frozen, holdout, trained, judged)
     metric = find_metric(frozen.spec.training.metric, frozen.spec.training.task)
     figures = figures_of(frozen, judged, metric, looks)
     evaluation = Evaluation(
@@ -144,7 +150,7 @@ def _evaluate(
         n_classes=n_classes_of(frozen, judged),
         looks=looks,
         confidence=frozen.spec.gate.confidence,
-        incomparable=unread or (judged.incomparable if judged else None),
+        incomparable=judged.champion.problem if judged and judged.champion else None,
         leaked_rows=leaked,
         chosen=trained.why,
         refit_id=refit_id,
@@ -156,6 +162,33 @@ def _evaluate(
     if judged is not None and figures["candidate"] is not None:
         _show(workspace, frozen, trained, evaluation, judged)
     return evaluation
+
+
+def rule_of(
+    workspace: Workspace, frozen: FrozenSpec, estimator: str, champion: Champion | None
+) -> Literal["first", "refresh", "replace"]:
+    """Return the question that a candidate must answer; a champion whose card cannot be read is replaced."""
+    if champion is None:
+        return "first"
+    try:
+        card = read_card(workspace.store, champion.release_id)
+    except (Damaged, TrainingFailed):
+        card = None
+    return choose_rule(frozen, estimator, card)
+
+
+def _leaked(workspace: Workspace, frozen: FrozenSpec, holdout: Snapshot, trained: Trained, judged: Judged) -> int:
+    """Count holdout rows that the candidate learnt, or whoever it faces on them; the champion on its newer ones."""
+    faced = [scored for scored in (judged.opponent, judged.anchor) if scored is not None]
+    whole = [trained.snapshot_id, *_learnt(faced)]
+    found = leaked_rows(workspace, frozen, holdout, whole, None)
+    if judged.champion is None or judged.champion in faced:
+        return found
+    return found + leaked_rows(workspace, frozen, holdout, _learnt([judged.champion]), judged.champion.entry.cutoff)
+
+
+def _learnt(scored: Iterable[Scored]) -> list[str]:
+    return [one.model.card.snapshot_id for one in scored if one.model is not None]
 
 
 def _judged_on(trained: Trained, holdout: Snapshot | None) -> tuple[str, ...]:
@@ -170,7 +203,8 @@ def _show(workspace: Workspace, frozen: FrozenSpec, trained: Trained, evaluation
         if (number := getattr(evaluation, name)) is not None
     }
     tags = {"holdout": evaluation.holdout_id, "rule": evaluation.rule}
-    made, flipped, pictures = describe(frozen, evaluation, judged.model, judged.data, judged.candidate, judged.champion)
+    theirs = None if judged.reference is None else judged.reference.predictions
+    made, flipped, pictures = describe(frozen, evaluation, judged.model, judged.data, judged.candidate, theirs)
     finalist.keep(workspace.store, evaluation, made, flipped)
     workspace.registry.add_to_run(trained.run_id, metrics, tags)
     workspace.registry.log_files(trained.run_id, {f"plots/{p.name}.png": p.png() for p in pictures})

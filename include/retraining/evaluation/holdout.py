@@ -1,8 +1,10 @@
-"""The holdout: candidate, champion and a trivial baseline on the same rows, which neither model was trained on."""
+"""The holdout: candidate, earlier champions and a trivial baseline on the same rows, which the candidate never saw."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -23,26 +25,48 @@ from retraining.workspace import Workspace
 
 
 @dataclass(frozen=True)
-class Judged:
-    """The three predictions on the holdout rows, and the candidate they are about.
+class Scored:
+    """An earlier champion's predictions on the holdout rows, or why it has none."""
 
-    `incomparable` says why the champion has none.
+    entry: Champion
+    model: StoredModel | None
+    predictions: Array | None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The predictions on the holdout rows, and the candidate they are about.
+
+    `champion` counts only on `champion_rows`, those newer than its cut-off; None means all of them. `opponent` learnt
+    less than the candidate, `anchor` is further back. `blocks` and `days` are as `paired_difference` takes them.
     """
 
     model: StoredModel
     data: Labelled
     candidate: Array
-    champion: Array | None
     baseline: Array
     blocks: NDArray[np.int64]
     days: NDArray[np.int64] | None
-    incomparable: str | None
+    champion: Scored | None = None
+    champion_rows: NDArray[np.bool_] | None = None
+    opponent: Scored | None = None
+    anchor: Scored | None = None
+
+    @property
+    def reference(self) -> Scored | None:
+        """Whom slices, calibration and pictures compare with: the opponent, else a champion that saw none of the rows.
+
+        Without either there is nobody to lose to.
+        """
+        if self.opponent is not None and self.opponent.predictions is not None:
+            return self.opponent
+        unseen = self.champion_rows is None or bool(self.champion_rows.all())
+        return self.champion if unseen else None
 
 
-def judge(
-    workspace: Workspace, frozen: FrozenSpec, trained: Trained, holdout: Snapshot, incumbent: StoredModel | None
-) -> Judged:
-    """Score the holdout with candidate, champion and baseline.
+def judge(workspace: Workspace, frozen: FrozenSpec, trained: Trained, holdout: Snapshot) -> Judged:
+    """Score the holdout with candidate and baseline.
 
     Raises
     ------
@@ -53,30 +77,31 @@ def judge(
     if candidate.card.recipe_id != trained.recipe_id:
         raise Damaged(f"{frozen.model}: the stored candidate is of another recipe than the run's. Run again.")
     data = labelled_rows(workspace, frozen, holdout, candidate.card.plan, candidate.card.classes)
-    where = f"{frozen.model}, {holdout.describe()}"
     metric = find_metric(frozen.spec.training.metric, frozen.spec.training.task)
     length = block_length(frozen.spec.gate)
-    theirs, incomparable = _champion_prediction(incumbent, data, where)
     return Judged(
         candidate,
         data,
-        candidate.predict(data.rows, where),
-        theirs,
+        candidate.predict(data.rows, f"{frozen.model}, {holdout.describe()}"),
         baseline_prediction(candidate, metric, len(data.y)),
         block_index(data.times, holdout.window.start, length),
         block_days(data.times, holdout.window.start, length) if frozen.spec.data.time_ordered else None,
-        incomparable,
     )
 
 
-def incumbent_of(workspace: Workspace, champion: Champion | None) -> tuple[StoredModel | None, str | None]:
-    """Return the champion, or why it cannot be read."""
-    if champion is None:
-        return None, None
+def score(workspace: Workspace, entry: Champion, data: Labelled, where: str) -> Scored:
+    """Return an earlier champion's predictions, or why it has none.
+
+    It may have been freed or altered, have other columns or classes, or give no finite numbers.
+    """
     try:
-        return stored.load(workspace.store, champion.release_id), None
+        model = stored.load(workspace.store, entry.release_id)
     except (Damaged, TrainingFailed) as error:
-        return None, str(error)
+        return Scored(entry, None, None, str(error))
+    try:
+        return Scored(entry, model, aligned(model.predict(data.rows, where), model.card, data.classes, where))
+    except RetrainingError as error:
+        return Scored(entry, model, None, str(error))
 
 
 def baseline_prediction(model: StoredModel, metric: Metric, n_rows: int) -> Array:
@@ -108,37 +133,33 @@ def aligned(outputs: Array, card: ModelCard, classes: tuple[Any, ...], where: st
 
 
 def leaked_rows(
-    workspace: Workspace, frozen: FrozenSpec, holdout: Snapshot, trained: Trained, incumbent: StoredModel | None
+    workspace: Workspace, frozen: FrozenSpec, holdout: Snapshot, snapshot_ids: Iterable[str], since: datetime | None
 ) -> int:
-    """Count holdout rows, by key, that either model was trained on; it must be none."""
+    """Count holdout rows, by key, that are in snapshots models were trained on; it must be none.
+
+    Parameters
+    ----------
+    since
+        Only the holdout's partitions from this time on; None means all of them.
+    """
     key = frozen.spec.data.keys
-    mine = _keys(workspace, frozen.model, holdout, key)
-    seen = {trained.snapshot_id, *([incumbent.card.snapshot_id] if incumbent else [])}
-    leaked = 0
-    for snapshot_id in sorted(seen):
-        manifest = snapshots.read_manifest(workspace.store, snapshot_id)
-        theirs = _keys(workspace, frozen.model, manifest, key)
-        leaked += join(mine, theirs, key, "left semi").num_rows
-    return leaked
+    rows = replace(holdout, features=tuple(c for c in holdout.features if since is None or c.start >= since))
+    trained_on = [snapshots.read_manifest(workspace.store, identity) for identity in sorted(set(snapshot_ids))]
+    if not (rows.features and trained_on):
+        return 0
+    mine = _keys(workspace, frozen.model, [rows], key)
+    theirs = _keys(workspace, frozen.model, trained_on, key)
+    return int(join(mine, theirs, key, "left semi").num_rows)
 
 
-def _champion_prediction(incumbent: StoredModel | None, data: Labelled, where: str) -> tuple[Array | None, str | None]:
-    """Return the champion's predictions, or why it has none: another schema, other classes, or no finite numbers."""
-    if incumbent is None:
-        return None, None
+def _keys(workspace: Workspace, model: str, manifests: Iterable[Manifest], key: tuple[str, ...]) -> pa.Table:
+    """Return the keys of snapshots' rows; windows overlap, and a chunk that several share is read once."""
+    found = {c.id: (c, m) for m in manifests for c in readings.present(workspace.ledger, m.features)}
     try:
-        return aligned(incumbent.predict(data.rows, where), incumbent.card, data.classes, where), None
-    except RetrainingError as error:
-        return None, str(error)
-
-
-def _keys(workspace: Workspace, model: str, snapshot: Manifest, key: tuple[str, ...]) -> pa.Table:
-    there = readings.present(workspace.ledger, snapshot.features)
-    try:
-        tables = chunks.read_many(workspace.store, there, key)
+        tables = chunks.read_many(workspace.store, [chunk for chunk, _ in found.values()], key)
     except KeyError:
-        where = f"{model}, {snapshot.describe()}, which a model was trained on"
-        for chunk in there:
+        for chunk, manifest in found.values():
+            where = f"{model}, {manifest.describe()}, which a model was trained on"
             chunks.require(chunks.read(workspace.store, chunk), key, where)
         raise
     return pa.concat_tables(tables, promote_options="permissive")

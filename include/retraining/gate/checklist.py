@@ -10,7 +10,7 @@ from collections.abc import Callable
 from math import isnan
 from typing import TypeVar
 
-from retraining.gate.champion import against_champion
+from retraining.gate.champion import against_champions
 from retraining.gate.policy import Policy
 from retraining.records import CaseResult, Evaluation, Evidence, Item, SliceResult
 
@@ -151,6 +151,6 @@ CANDIDATE: tuple[Callable[[Evaluation, Policy], tuple[Item, ...]], ...] = (
     slices,
     calibration,
     behaviour,
-    against_champion,
+    against_champions,
 )
 """The items of a candidate's checklist, in reading order."""

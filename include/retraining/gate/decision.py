@@ -7,6 +7,7 @@ from datetime import datetime
 
 from retraining.gate.checklist import checklist
 from retraining.gate.policy import Policy
+from retraining.gate.rivals import MIN_DAYS
 from retraining.records import Decision, Evaluation, Item, Verdict, digest_of
 
 
@@ -51,20 +52,25 @@ def verdict_id(evaluation: Evaluation, decision: Decision, *, dry_run: bool) -> 
     """
     e = evaluation
     bound = [e.model, e.recipe_id, e.candidate_id, e.champion_release_id, e.champion_sequence, e.holdout_id, e.spec_id]
-    return digest_of([*bound, e.as_of.isoformat(), decision, dry_run])
+    rivals = [rival.release_id for rival in (e.opponent, e.anchor) if rival is not None]
+    return digest_of([*bound, e.as_of.isoformat(), decision, dry_run, *rivals])
 
 
 def earliest_as_of(evaluation: Evaluation, policy: Policy) -> datetime:
-    """Return the first as-of time at which a whole holdout is newer than the champion and mature."""
-    base = evaluation.champion_cutoff or evaluation.window.start
-    return base + policy.holdout + policy.label_delay
+    """Return the first as-of time at which rows newer than those judged here, and than the champion, fill a holdout."""
+    known = max(evaluation.champion_cutoff or evaluation.window.end, evaluation.window.end)
+    return known + policy.holdout + policy.label_delay
+
+
+_SAID = ("baseline", "anchor", "champion", "opponent")
+"""Items whose sentence is a reason of a promotion; the others pass in silence."""
 
 
 def _by_checklist(items: tuple[Item, ...]) -> Judgement:
     blocking = [item for item in items if item.outcome == "block"]
     warnings = tuple(item.sentence for item in items if item.outcome == "warn")
     if not blocking:
-        said = tuple(i.sentence for i in items if i.outcome == "pass" and i.name in ("baseline", "champion"))
+        said = tuple(i.sentence for i in items if i.outcome == "pass" and i.name in _SAID)
         return Judgement("promote", (said[0], *warnings, *said[1:]), (), items)
     decision: Decision = "inconclusive" if all(item.undecided for item in blocking) else "reject"
     remedies = tuple(item.remedy for item in blocking if item.remedy)
@@ -87,7 +93,7 @@ def _cannot_be_compared(e: Evaluation, policy: Policy) -> Judgement | None:
             ("the source has the very rows that the champion was trained and judged on",),
             ("a source with other rows, or a changed spec",),
         )
-    if e.n_rows == 0 and e.champion_cutoff is not None:
+    if e.champion_cutoff is not None and e.time_ordered and (e.n_rows == 0 or e.window.end <= e.champion_cutoff):
         return Judgement(
             "nothing_new", (f"no mature row is newer than the champion's {_day(e.champion_cutoff)}",), (when,)
         )
@@ -103,6 +109,9 @@ def _cannot_be_compared(e: Evaluation, policy: Policy) -> Judgement | None:
             f"and {policy.min_blocks} blocks to decide"
         )
         return Judgement("inconclusive", (reason,), (when, "or a longer gate.holdout"))
+    if e.n_days is not None and e.time_ordered and e.n_days < MIN_DAYS:
+        reason = f"the holdout's rows are of {e.n_days} days; it takes {MIN_DAYS} distinct ones to decide"
+        return Judgement("inconclusive", (reason,), ("a gate.holdout of four days or more",))
     if e.n_classes is not None and e.n_classes < 2:
         return Judgement(
             "inconclusive", ("the holdout has rows of one class only",), (when, "or a longer gate.holdout")

@@ -40,8 +40,7 @@ def ingest(workspace: Workspace, admission: Admission) -> Ingested:
     frozen = workspace.frozen(admission.spec_id)
     data, spec = frozen.spec.data, frozen.spec
     champion = _champion(workspace, admission)
-    cutoff = champion.cutoff if champion else None
-    train, holdout, refit = plan.plan_windows(data, spec.training.window, spec.gate.holdout, admission.as_of, cutoff)
+    train, holdout, refit = plan.plan_windows(data, spec.training.window, spec.gate.holdout, admission.as_of)
     reader = workspace.reader(frozen)
     span = Window(min(train.start, refit.start), holdout.end)
     extent = read_window(reader, span, admission.as_of)
@@ -50,14 +49,19 @@ def ingest(workspace: Workspace, admission: Admission) -> Ingested:
         return snapshots.freeze(reader, extent, window, admission.as_of, labels=True)
 
     known, judged, refitted = freeze(train), freeze(holdout), freeze(refit)
-    if champion is not None and not data.time_ordered and _is_of(workspace, champion, frozen, known):
-        judged = freeze(Window(holdout.end, holdout.end))  # nothing is newer than what the champion was judged on
+    if champion is not None and _has_learnt_all(workspace, champion, frozen, known, holdout):
+        judged = freeze(Window(holdout.end, holdout.end))
     return Ingested(known, judged, refitted, extent.n_partitions_read, extent.n_chunks_written)
 
 
-def _is_of(workspace: Workspace, champion: Champion, frozen: FrozenSpec, train: Snapshot) -> bool:
+def _has_learnt_all(
+    workspace: Workspace, champion: Champion, frozen: FrozenSpec, train: Snapshot, holdout: Window
+) -> bool:
+    """Tell whether nothing is newer than what the champion was trained on, or without a time was judged on."""
     from retraining.artifacts import stored
 
+    if frozen.spec.data.time_ordered:
+        return champion.cutoff >= holdout.end
     card = stored.read_card(workspace.store, champion.release_id)
     return (card.snapshot_id, card.learning_id) == (train.id, frozen.learning_id)
 

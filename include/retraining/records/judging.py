@@ -85,11 +85,33 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """Candidate, champion and trivial baseline on the same holdout rows; a positive difference is a gain.
+class Rival:
+    """An earlier champion against the candidate, on holdout rows that neither of them was trained on.
 
-    What could not be evaluated is None; None blocks. `incomparable` says why the champion could not score these rows;
-    `refit_id` is the snapshot that the release is fitted on.
+    `figure` and `candidate` are both models' metric on the same `n_rows` rows of `n_days` days, and `gain` how much
+    better the candidate is; None where `problem` says why they could not be compared.
+    """
+
+    release_id: str
+    sequence: int
+    cutoff: datetime
+    n_rows: int
+    n_days: int
+    candidate: float | None
+    figure: float | None
+    gain: Estimate | None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A candidate on a whole holdout, beside a trivial baseline and earlier champions; a positive difference is a gain.
+
+    A refresh is judged against its `opponent`, a champion that had less to learn from, because on a schedule as long as
+    the holdout the champion in office and the candidate are one model. `champion` and `over_champion` are of the rows
+    that are newer than the champion's own cut-off, `n_champion_rows` of them. `anchor` is where the present run of
+    refreshes began. What could not be evaluated is None; None blocks. `incomparable` says why the champion could not
+    score these rows; `refit_id` is the snapshot that the release is fitted on.
     """
 
     model: str
@@ -128,6 +150,12 @@ class Evaluation:
     locked: Evidence | None
     chosen: str = ""
     """Why this candidate was chosen among those that were tried; empty in verdicts from before this was kept."""
+    n_days: int | None = None
+    """Distinct days that the holdout's rows are of; None in verdicts from before this was kept."""
+    n_champion_rows: int | None = None
+    """Holdout rows newer than the champion's cut-off; None in verdicts from before it was judged on a part."""
+    opponent: Rival | None = None
+    anchor: Rival | None = None
 
 
 Decision = Literal["promote", "reject", "inconclusive", "superseded", "nothing_new"]

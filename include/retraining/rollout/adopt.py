@@ -162,7 +162,7 @@ def _completed(workspace: Workspace, champion: Champion, uri: str, as_of: dateti
 def _reference_snapshot(workspace: Workspace, frozen: FrozenSpec, as_of: datetime) -> Snapshot:
     """Freeze and check the newest mature rows, as many as a model of the YAML would be trained on."""
     spec = frozen.spec
-    _, _, window = plan.plan_windows(spec.data, spec.training.window, spec.gate.holdout, as_of, None)
+    _, _, window = plan.plan_windows(spec.data, spec.training.window, spec.gate.holdout, as_of)
     reader = workspace.reader(frozen)
     extent = ingest.read_window(reader, window, as_of)
     snapshot = snapshots.freeze(reader, extent, window, as_of, labels=True)

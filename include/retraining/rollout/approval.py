@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from retraining.errors import RequestError
+from retraining.gate.champion import comparisons
 from retraining.pages.markdown import plain, plain_table
-from retraining.records import Approval, Deployment, Evaluation, Verdict, short
+from retraining.records import Approval, Deployment, Estimate, Evaluation, Verdict, short
 from retraining.rollout.champion import deploy, is_current
 from retraining.workspace import Workspace
 
@@ -153,9 +154,11 @@ def _body(workspace: Workspace, verdict: Verdict, approvers: tuple[str, ...], de
 
 
 def _figures(e: Evaluation) -> list[tuple[str, str]]:
-    values = (("challenger", e.candidate), ("champion", e.champion), ("model without features", e.baseline))
-    found = [(name, f"{value:.4f}") for name, value in values if value is not None]
-    if e.over_champion is not None:
-        over = e.over_champion
-        found.append(("gain over the champion", f"{over.value:+.4f} ({over.lower:+.4f} to {over.upper:+.4f})"))
-    return found
+    found = [("challenger", _shown(e.candidate, None))]
+    return [*found, *((name, _shown(value, over)) for name, value, over in comparisons(e))]
+
+
+def _shown(value: float | None, over: Estimate | None) -> str:
+    figure = "not computed" if value is None else f"{value:.4f}"
+    gain = "" if over is None else f"; gain over it {over.value:+.4f} ({over.lower:+.4f} to {over.upper:+.4f})"
+    return figure + gain

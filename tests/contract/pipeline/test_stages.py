@@ -175,6 +175,6 @@ def test_the_gate_knows_the_day_of_each_block(loop: Loop) -> None:
     from retraining.evaluation.holdout import judge
 
     holdout, frozen = loop.results["validate"].ingested.holdout, loop.workspace.spec(NAME)
-    judged = judge(loop.workspace, frozen, loop.results["train"], holdout, None)
+    judged = judge(loop.workspace, frozen, loop.results["train"], holdout)
     assert judged.days is not None, "6-hour blocks of a day share it: without the days the interval is too narrow"
     assert judged.days.tolist() == [number // 4 for number in range(28)]

@@ -5,20 +5,24 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from retraining.care import items, retention
 from retraining.care.items import ModelRecords
+from retraining.care.needs import Policy
+from retraining.gate.rivals import choose_rivals
 from retraining.ledger import Ledger
-from retraining.records import Manifest
+from retraining.records import Manifest, Window
 from retraining.store import Store
 from samples.fleet import fleet
 from samples.queries import asked
+from samples.records import champion
 from samples.tiny import day
 
-N_DAYS, LONG = 30, 100
+N_DAYS, LONG, LONGER = 30, 100, 170
 
 
 class Alive:
@@ -81,8 +85,8 @@ def test_a_plan_holds_few_manifests_and_the_records_of_one_model(
 def test_a_sweep_looks_again_only_at_what_was_written_since(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sources: Iterable[str]
 ) -> None:
-    workspace = fleet(tmp_path, len(list(sources)), LONG, {"retention": {"keep": "20d"}})
-    made = retention.plan(workspace, day(LONG))
+    workspace = fleet(tmp_path, len(list(sources)), LONGER, {"retention": {"keep": "20d"}})
+    made = retention.plan(workspace, day(LONGER))
     assert {c.key.partition("/")[0] for c in made.free} >= {"chunks", "reports", "snapshots"}
     seen: list[str] = []
     read = items._manifest
@@ -104,3 +108,12 @@ def test_queries_grow_with_the_models_alone(tmp_path: Path) -> None:
     per_model = (counts[4, N_DAYS] - counts[2, N_DAYS]) / 2
     assert per_model <= 24
     assert counts[2, LONG] <= counts[2, N_DAYS] + 4, "keys are asked for in batches of 500"
+
+
+def test_champions_that_the_next_refresh_may_meet_are_kept_beyond_the_horizon() -> None:
+    history = tuple(champion(n, cutoff=day(7 * n), as_of=day(7 * n)) for n in range(1, 21))
+    policy = Policy("tiny", day(7 * 19), frozenset(), None, True, history)
+    assert [c.sequence for c in policy.live] == [18, 19, 20]
+    met = choose_rivals(history, {}, history[-1], Window(day(140), day(147)), timedelta(days=7), time_ordered=True)
+    anchors = {c.sequence for c in policy.champions}
+    assert anchors == set(range(12, 21)) and {c.sequence for c in met.opponents} <= anchors

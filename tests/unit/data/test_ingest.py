@@ -318,14 +318,7 @@ def test_a_column_that_changes_its_type_is_named(tmp_path: Path) -> None:
 # --- windows of a retraining --------------------------------------------------------------------------------------
 
 
-def test_the_holdout_is_newer_than_the_champion(tmp_path: Path) -> None:
+def test_the_holdout_is_whole_and_newer_than_what_is_trained_on(tmp_path: Path) -> None:
     data = tiny(tmp_path, small()).spec("tiny").spec.data
-    length, holdout = timedelta(days=28), timedelta(days=7)
-    train, held, refit = plan.plan_windows(data, length, holdout, day(40), None)
+    train, held, refit = plan.plan_windows(data, timedelta(days=28), timedelta(days=7), day(40))
     assert (train, held, refit) == (Window(day(4), day(32)), Window(day(32), day(39)), Window(day(11), day(39)))
-    assert plan.plan_windows(data, length, holdout, day(40), day(36))[1] == Window(day(36), day(39))
-    nothing = plan.plan_windows(data, length, holdout, day(40), day(39))[1]
-    assert nothing.start == nothing.end
-    assert plan.plan_windows(data, length, holdout, day(40), day(50))[1].start == day(39)
-    within = plan.plan_windows(data, length, holdout, day(40), day(35.25))[1]
-    assert within == Window(day(36), day(39)), "only whole partitions, also after a cut-off inside of one"

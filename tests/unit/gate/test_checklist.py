@@ -11,7 +11,7 @@ from retraining.gate import Policy, decide, release_checklist
 from retraining.gate.checklist import CANDIDATE, checklist, holm
 from retraining.records import CalibrationResult, CaseResult, Estimate, Evidence, Item, Served, SliceResult
 from retraining.spec.gate import Budgets, Calibration
-from samples.records import estimate, evaluation
+from samples.records import estimate, evaluation, rival
 from tests.unit.gate.test_decision import POLICY
 
 SERVED = Served(load_s=0.1, latency_ms=5.0, memory_mb=300.0, size_mb=1.0, difference=0.0)
@@ -52,8 +52,11 @@ def _problems(changes: dict[str, Any], policy: Policy = POLICY) -> dict[str, lis
         ("calibration", {"calibration": None}),
         ("case: a storm delays", {"cases": (BROKEN,)}),
         ("case: a storm delays", {"cases": (dataclasses.replace(BROKEN, evaluated=False),)}),
-        ("champion", {"over_champion": estimate(-0.3, -0.1)}),
-        ("champion", {"over_champion": None}),
+        ("opponent", {"opponent": rival(gain=estimate(-0.3, -0.1))}),
+        ("opponent", {"opponent": rival(gain=None)}),
+        ("champion", {"over_champion": None, "opponent": rival(release_id="older")}),
+        ("champion", {"over_champion": estimate(-0.3, -0.1), "opponent": rival(release_id="older")}),
+        ("anchor", {"anchor": rival(release_id="oldest", gain=estimate(-0.3, -0.1))}),
     ],
 )
 def test_an_item_alone_blocks(item: str, changes: dict[str, Any]) -> None:
@@ -76,7 +79,7 @@ def test_a_good_candidate_passes_every_item_in_reading_order() -> None:
         ("slice: origin = JFK", "pass"),
         ("calibration", "pass"),
         ("case: a storm delays", "pass"),
-        ("champion", "pass"),
+        ("opponent", "pass"),
     ]
     assert len(CANDIDATE) == 7, "a new item needs a case in which it alone blocks"
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from retraining.gate import Policy, decide, make_verdict
 from retraining.records import Estimate
 from retraining.spec.gate import Budgets, Calibration, Gate
-from samples.records import estimate, evaluation
+from samples.records import against, estimate, evaluation, rival
 from samples.tiny import day
 
 POLICY = Policy(
@@ -37,6 +37,7 @@ FIRST: dict[str, Any] = {
     "champion_cutoff": None,
     "champion": None,
     "over_champion": None,
+    "opponent": None,
 }
 REPLACE: dict[str, Any] = {"rule": "replace"}
 NAN = float("nan")
@@ -47,11 +48,11 @@ NAN = float("nan")
     [
         (FIRST, "promote", "there is no champion yet"),
         ({}, "promote", "refresh: not worse by 0.02 at 95% confidence"),
-        ({"over_champion": estimate(-0.019, 0.03)}, "promote", "not worse by 0.02"),
-        ({"over_champion": estimate(-0.02, 0.03)}, "inconclusive", "the holdout cannot tell"),
-        ({"over_champion": estimate(-0.3, 0.3)}, "inconclusive", "lower bound must be above -0.0200"),
-        ({"over_champion": estimate(-0.3, -0.01)}, "reject", "worse than the champion"),
-        ({"over_champion": estimate(-0.015, -0.005)}, "promote", "not worse by 0.02"),
+        (against(estimate(-0.019, 0.03)), "promote", "not worse by 0.02"),
+        (against(estimate(-0.02, 0.03)), "inconclusive", "the holdout cannot tell"),
+        (against(estimate(-0.3, 0.3)), "inconclusive", "lower bound must be above -0.0200"),
+        (against(estimate(-0.3, -0.01)), "reject", "worse than champion 1, trained to 2024-01-26"),
+        (against(estimate(-0.015, -0.005)), "promote", "not worse by 0.02"),
         ({**REPLACE, "over_champion": estimate(0.001, 0.1)}, "promote", "replace: better at 95%"),
         ({**REPLACE, "over_champion": estimate(0.0, 0.1)}, "inconclusive", "lower bound must be above +0.0000"),
         ({**REPLACE, "over_champion": estimate(-0.05, 0.01)}, "reject", "not better by as much as 0.02"),
@@ -62,15 +63,19 @@ NAN = float("nan")
         ({**FIRST, "leaked_rows": 1}, "reject", "1 holdout rows were in the training data"),
         ({"candidate": None}, "reject", "could not be computed"),
         ({"over_baseline": None}, "reject", "there is no comparison with the trivial baseline"),
-        ({"over_champion": None}, "reject", "there is no comparison with the champion"),
+        (against(None), "reject", "there is no comparison with the champion"),
         ({"over_champion": None, "incomparable": "column x1 is missing"}, "reject", "cannot score these rows"),
-        ({"over_champion": Estimate(NAN, NAN, NAN, NAN, 27)}, "inconclusive", "cannot tell"),
+        (against(Estimate(NAN, NAN, NAN, NAN, 27)), "inconclusive", "cannot tell"),
         ({"over_baseline": Estimate(NAN, NAN, NAN, NAN, 27)}, "reject", "not better than a model without features"),
         ({"n_rows": 499}, "inconclusive", "499 rows in 28 blocks; it takes 500 rows and 20 blocks"),
         ({"n_blocks": 19}, "inconclusive", "1,000 rows in 19 blocks"),
+        ({"n_days": 3}, "inconclusive", "of 3 days; it takes 4 distinct ones"),
+        ({"n_days": 3, "time_ordered": False}, "promote", "not worse by 0.02"),
         ({"n_classes": 1}, "inconclusive", "rows of one class only"),
         ({**FIRST, "n_rows": 0, "n_blocks": 0}, "inconclusive", "0 rows"),
         ({"n_rows": 0}, "nothing_new", "no mature row is newer than the champion's cut-off 2024-02-02"),
+        ({"champion_cutoff": day(39)}, "nothing_new", "no mature row is newer than the champion's cut-off 2024-02-09"),
+        ({"champion_cutoff": day(38)}, "promote", "not worse by 0.02"),
         ({"as_of": day(30)}, "superseded", "as of 2024-01-31 00:00, the champion as of 2024-02-03"),
         ({"as_of": day(30), "n_rows": 0, "leaked_rows": 5}, "superseded", "the champion as of"),
     ],
@@ -85,7 +90,7 @@ def test_verdicts(changes: dict[str, Any], decision: str, why: str) -> None:
 
 def test_too_few_rows_name_the_earliest_run_that_can_decide() -> None:
     judged = decide(evaluation(n_rows=10), POLICY)
-    assert judged.would_change[0] == "a run as of 2024-02-10 00:00 UTC or later"  # cut-off, holdout and label delay
+    assert judged.would_change[0] == "a run as of 2024-02-17 00:00 UTC or later"  # window, holdout and label delay
 
 
 def test_a_verdict_binds_what_it_was_based_on() -> None:
@@ -94,6 +99,8 @@ def test_a_verdict_binds_what_it_was_based_on() -> None:
     assert make_verdict(evaluation(looks=3), POLICY, dry_run=False).id == base.id
     for changed in (
         {"recipe_id": "x"},
+        {"opponent": rival(release_id="x")},
+        {"anchor": rival(release_id="x")},
         {"candidate_id": "x"},
         {"champion_release_id": "x"},
         {"champion_sequence": 7},
@@ -114,7 +121,7 @@ def test_a_better_candidate_is_never_judged_worse(rule: str, one: float, two: fl
     lower, upper = sorted((one, two))
     rank = {"reject": 0, "inconclusive": 1, "promote": 2}
     worse, better = (
-        decide(evaluation(rule=rule, over_champion=estimate(low, high)), POLICY).decision
+        decide(evaluation(rule=rule, **against(estimate(low, high))), POLICY).decision
         for low, high in ((lower, upper), (lower + up, upper + up + more))
     )
     assert rank[better] >= rank[worse]
@@ -126,7 +133,7 @@ def test_nothing_is_promoted_with_a_flaw(
 ) -> None:
     found = evaluation(
         rule=rule,
-        over_champion=estimate(lower, lower + abs(width)),
+        **against(estimate(lower, lower + abs(width))),
         over_baseline=estimate(baseline, baseline + abs(width)),
         n_rows=n_rows,
         n_blocks=n_blocks,
@@ -142,7 +149,9 @@ def test_every_field_that_may_be_missing_blocks() -> None:
     optional = {"candidate", "over_baseline", "over_champion"}
     assert optional <= {f.name for f in dataclasses.fields(evaluation())}
     for name in optional:
-        assert decide(evaluation(**{name: None}), POLICY).decision != "promote"
+        found = evaluation(**{name: None}, opponent=rival(release_id="another"))
+        assert decide(found, POLICY).decision != "promote"
+    assert decide(evaluation(opponent=rival(gain=None)), POLICY).decision == "reject"
 
 
 # --- there is no setting that turns the gate off ------------------------------------------------------------------
@@ -189,7 +198,9 @@ def test_no_setting_promotes_what_is_worse_by_a_lot_or_loses_to_the_baseline(
     policy = dataclasses.replace(POLICY, **shared)
     champion = {"champion": 0.5 + (worth if greater else -worth), "baseline": 0.5, "greater_is_better": greater}
     loss = -worth * lost
-    worse = evaluation(rule=rule, **champion, over_champion=Estimate(loss, 0.0, loss, loss, 27))
+    lost_it = Estimate(loss, 0.0, loss, loss, 27)
+    opponent = rival(figure=champion["champion"], gain=lost_it)
+    worse = evaluation(rule=rule, **champion, over_champion=lost_it, opponent=opponent)
     assert decide(worse, policy).decision != "promote", "half of what the champion is worth is lost"
     loses = evaluation(rule=rule, over_baseline=estimate(-below, 0.0))
     assert decide(loses, policy).decision == "reject", "a model without features is as good"

@@ -8,6 +8,7 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from retraining.evaluation.finalist import Drawing
+from retraining.gate.champion import comparisons, decisive
 from retraining.ledger import Ledger
 from retraining.pages.verdicts.intervals import scale_of
 from retraining.pages.verdicts.story import Story, story_of
@@ -30,7 +31,7 @@ def render(story: Story) -> str:
     """Return the page."""
     e = story.verdict.evaluation
     gains = [s.gain for s in e.slices if s.gain is not None]
-    over = [] if e.over_champion is None else [e.over_champion]
+    over = decisive(e)[1]
     return (
         templates()
         .get_template("verdict.html")
@@ -39,7 +40,9 @@ def render(story: Story) -> str:
             v=story.verdict,
             e=e,
             spec=story.frozen.spec,
-            wide=scale_of(over, [story.bar], _WIDE),
+            over=over,
+            comparisons=comparisons(e),
+            wide=scale_of([] if over is None else [over], [story.bar], _WIDE),
             narrow=scale_of(gains, [-s.margin for s in e.slices if s.gain is not None], _NARROW),
         )
     )

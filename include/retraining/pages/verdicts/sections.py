@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from retraining.gate.champion import comparisons
 from retraining.pages.verdicts.story import Story
 from retraining.records import Champion, Estimate, Snapshot, Trained, short, shown_day
 from retraining.spec import FrozenSpec
@@ -144,10 +145,7 @@ def metrics(k: Known) -> Section:
         f"have {e.confidence:.0%} on each side, by blocks of time.{refit if k.frozen.spec.gate.refit else ''}",
     )
     rows = [("this model", _number(e.candidate), "", "")]
-    for name, value, over in (
-        ("champion before", e.champion, e.over_champion),
-        ("trivial baseline", e.baseline, e.over_baseline),
-    ):
+    for name, value, over in comparisons(e):
         if value is not None:
             rows.append((name, _number(value), *_interval(over)))
     c = e.calibration

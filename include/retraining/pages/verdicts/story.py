@@ -8,7 +8,7 @@ from retraining.errors import Damaged
 from retraining.evaluation import finalist
 from retraining.evaluation.finalist import Finalist, Flip
 from retraining.gate import Policy
-from retraining.gate.champion import allowed_loss
+from retraining.gate.champion import bar_of
 from retraining.records import Approval, Champion, Deployment, Override, Release, Verdict
 from retraining.spec import FrozenSpec
 from retraining.workspace import Workspace
@@ -37,8 +37,7 @@ class Story:
     @property
     def bar(self) -> float:
         """The gain, in the metric's unit, that the lower end of the interval must be above."""
-        e = self.verdict.evaluation
-        return -allowed_loss(e, Policy.of(self.frozen.spec)) if e.rule == "refresh" else 0.0
+        return bar_of(self.verdict.evaluation, Policy.of(self.frozen.spec))
 
     def without_keys(self) -> Story:
         """Return it for copies that an erasure does not reach: flipped rows without what names them."""
