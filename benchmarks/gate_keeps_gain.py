@@ -26,7 +26,7 @@ from retraining.records import Champion, Evaluation, Window
 from retraining.stats.blocks import block_days, block_index, block_length
 from retraining.stats.metrics import find_metric, value
 from retraining.train import Labelled
-from retraining.train.flips import flips
+from retraining.train.flips import flip_share
 from retraining.train.reference import N_REFERENCE_ROWS
 from retraining.train.rows import spread
 from samples.records import champion, evaluation
@@ -77,11 +77,12 @@ def _retrain(flights: Flights, arm: Arm, as_of: Any) -> str:
     spec = flights.frozen.spec
     train, holdout, refit = plan_windows(spec.data, spec.training.window, spec.gate.holdout, as_of)
     found = _evaluation(flights, arm, train, holdout, as_of)
-    judgement = decide(found, Policy.of(spec))
+    policy = Policy.of(spec)
+    judgement = decide(found, policy)
     arm.judged.append(holdout)
     arm.n_different += found.opponent is not None and found.opponent.cutoff < train.end
     decision = judgement.decision
-    if decision == "promote" and _flip_share(flights, train, refit) > spec.gate.max_flips:
+    if decision == "promote" and _flip_share(flights, train, refit) > policy.max_flips:
         decision = "reject"
     if decision == "promote":
         arm.n_promoted += 1
@@ -139,7 +140,8 @@ def _flip_share(flights: Flights, train: Window, refit: Window) -> float:
     rows = flights.within(train)
     rows = rows[spread(len(rows), N_REFERENCE_ROWS)]
     before, after = (flights.predictions(flights.fitted(end), rows) for end in (train.end, refit.end))
-    return float(flips(flights.frozen.spec.training.task, before, after).mean())
+    share = float(flights.y[flights.within(train)].mean())
+    return flip_share(flights.frozen.spec.training.task, before, after, (1 - share, share))
 
 
 def _area(flights: Flights, model: Any, week: Window) -> float:

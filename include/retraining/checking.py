@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, MutableSet
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
 from retraining.calendars import require_scored, require_watched, shortest_interval
 from retraining.errors import RetrainingError, SpecError
+from retraining.gate.rivals import MIN_DAYS
 from retraining.records import Window, digest_of
 from retraining.spec import FrozenSpec
 from retraining.spec.data import Data, Source
@@ -112,10 +113,15 @@ def _room_for_folds(frozen: FrozenSpec) -> None:
 
 
 def _decidable(frozen: FrozenSpec) -> None:
-    """Refuse a schedule so dense that the rows newer than the champion can never fill enough blocks."""
+    """Refuse a holdout of too few days, and a schedule so dense that newer rows can never fill enough blocks."""
     from retraining.stats.blocks import block_length
 
     schedule, gate = frozen.spec.retrain.schedule, frozen.spec.gate
+    if frozen.spec.data.time_ordered and gate.holdout < MIN_DAYS * timedelta(days=1):
+        raise SpecError(
+            f"gate.holdout: {format_duration(gate.holdout)} hold fewer than {MIN_DAYS} days, and rows of one day are "
+            f"not independent: every run would be inconclusive. Use at least {MIN_DAYS}d."
+        )
     if schedule is None:
         return
     interval = shortest_interval(schedule)
@@ -124,7 +130,7 @@ def _decidable(frozen: FrozenSpec) -> None:
         raise SpecError(
             f"retrain.schedule {schedule!r} leaves {interval} between runs: {n_blocks:.0f} blocks of "
             f"{block_length(gate)} newer than the champion, and gate.min_blocks is {gate.min_blocks}: every run would "
-            "be inconclusive. Retrain less often, or set a shorter gate.block."
+            "be inconclusive. Retrain less often."
         )
 
 

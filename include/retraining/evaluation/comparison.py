@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from retraining.artifacts.behaviour import run_cases
@@ -13,10 +14,12 @@ from retraining.gate.rivals import MIN_DAYS
 from retraining.gate.settling import spent_alpha
 from retraining.records import Estimate, Rival
 from retraining.spec import FrozenSpec
+from retraining.spec.gate import TELLS
 from retraining.stats.bootstrap import paired_difference
 from retraining.stats.calibration import judge_calibration
 from retraining.stats.metrics import Array, Metric, resampled
 from retraining.stats.slices import judge_slices
+from retraining.stats.telling import told
 
 
 class Comparison:
@@ -118,7 +121,7 @@ def _rivals(judged: Judged, compare: Comparison) -> dict[str, Any]:
 
 def beyond_the_metric(frozen: FrozenSpec, judged: Judged | None, metric: Metric, looks: int) -> dict[str, Any]:
     """Judge slices, calibration and behaviour on the same rows."""
-    empty: dict[str, Any] = {"slices": (), "calibration": None, "cases": ()}
+    empty: dict[str, Any] = {"slices": (), "calibration": None, "cases": (), "told": ()}
     if judged is None or len(judged.data.y) == 0:
         return empty
     gate, training = frozen.spec.gate, frozen.spec.training
@@ -136,7 +139,15 @@ def beyond_the_metric(frozen: FrozenSpec, judged: Judged | None, metric: Metric,
         "cases": run_cases(
             frozen.cases, lambda t: model.predict(t, "behavioural cases"), model.card.plan, model.card.classes, rows
         ),
+        "told": _told(judged, classes=training.task != "regression"),
     }
+
+
+def _told(judged: Judged, *, classes: bool) -> tuple[tuple[str, float], ...]:
+    """Return the features that alone tell the target: what almost determines it was probably known only with it."""
+    rows, y = judged.data.rows, pa.chunked_array([judged.data.y])
+    shares = ((name, told(rows.column(name), y, classes=classes)) for name in judged.model.card.plan.columns)
+    return tuple((name, share) for name, share in shares if share >= TELLS)
 
 
 def n_classes_of(frozen: FrozenSpec, judged: Judged | None) -> int | None:

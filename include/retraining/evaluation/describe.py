@@ -59,7 +59,7 @@ def describe(
     importance, notes = _importance(frozen, model, data)
     if not pictures:
         notes.append("No curves: the rows have one class only.")
-    flipped = None if champion is None else flips(task, champion, candidate)
+    flipped = None if champion is None else flips(task, champion, candidate, model.card.prior)
     made = Finalist(
         key=evaluation_key(evaluation),
         model=evaluation.model,

@@ -10,14 +10,17 @@ from collections.abc import Callable
 from math import isnan
 from typing import TypeVar
 
-from retraining.gate.champion import against_champions
+from retraining.gate.champion import against_champions, allowed_loss, decisive
 from retraining.gate.policy import Policy
 from retraining.records import CaseResult, Evaluation, Evidence, Item, SliceResult
+from retraining.spec.gate import TELLS
 
 T = TypeVar("T")
+FEW_ROWS = 200
+"""The standard error of ROC AUC on so many rows, half of them positive, is 0.04: twice the default margin and more."""
 DOUBTFUL = 0.2
-"""A calibration error above this is worth a warning: a predicted 50 % comes true in fewer than 30 or more than 70 of a
-hundred cases."""
+"""A calibration error above this is worth a warning: where half of the rows are positive, a predicted 50 % comes true
+in fewer than 30 or more than 70 of a hundred cases; where one in twenty is, predictions are off by two fifths of it."""
 
 
 def checklist(evaluation: Evaluation, policy: Policy) -> tuple[Item, ...]:
@@ -101,6 +104,39 @@ def calibration(e: Evaluation, policy: Policy) -> tuple[Item, ...]:
     return (Item(name, "pass", figure, limit, f"calibrated: {figure}"),)
 
 
+def told(e: Evaluation, _policy: Policy) -> tuple[Item, ...]:
+    """No feature alone tells the target: what almost determines it is mostly known only when the target is."""
+    limit = f"below {TELLS:.0%} of the target"
+    return tuple(
+        Item(
+            f"feature: {name}",
+            "warn",
+            f"{share:.1%} of the target",
+            limit,
+            f"feature {name} alone tells {share:.1%} of the target: is it known before the target is?",
+            f"features without {name}",
+        )
+        for name, share in e.told
+    )
+
+
+def own_terms(e: Evaluation, policy: Policy) -> tuple[Item, ...]:
+    """What the YAML asks for is what a team can defend; what goes further is said on every verdict."""
+    if e.n_days is None:  # a verdict from before this was said
+        return ()
+    said: list[tuple[str, str, str, str]] = []
+    if policy.rule != "auto":
+        said.append(("rule", policy.rule, "auto", f"gate.rule forces {policy.rule}, whatever has been changed"))
+    allowed = allowed_loss(e, policy, decisive(e)[0])
+    if e.rule == "refresh" and allowed < policy.margin:
+        text = f"gate.margin ({policy.margin:g}) is more than half of what the champion is worth: {allowed:.2g} counts"
+        said.append(("margin", f"{policy.margin:g}", f"up to {allowed:.2g}", text))
+    if e.n_rows < FEW_ROWS:
+        text = f"decided on {e.n_rows:,} rows: on fewer than {FEW_ROWS} only large differences show"
+        said.append(("rows", f"{e.n_rows:,} rows", f"{FEW_ROWS} rows", text))
+    return tuple(Item(name, "warn", figure, limit, text) for name, figure, limit, text in said)
+
+
 def behaviour(e: Evaluation, _policy: Policy) -> tuple[Item, ...]:
     """The behavioural cases hold for the candidate; they are run again on the release."""
     return behavioural(e.cases)
@@ -151,6 +187,8 @@ CANDIDATE: tuple[Callable[[Evaluation, Policy], tuple[Item, ...]], ...] = (
     slices,
     calibration,
     behaviour,
+    told,
+    own_terms,
     against_champions,
 )
 """The items of a candidate's checklist, in reading order."""

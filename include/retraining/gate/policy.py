@@ -10,6 +10,10 @@ from retraining.spec import Spec
 from retraining.spec.gate import Budgets, Calibration
 from retraining.windows import nominal
 
+MAX_FLIPS: dict[str, float] = {"binary": 0.25, "multiclass": 0.1, "regression": 0.1}
+"""Largest share of flips by default. Of two classes it is of the rows that are called: refits of a sound recipe
+move 7 to 12 % of them on the flights, probabilities doubled or a tenth of what they were 50 %, permuted ones all."""
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -25,6 +29,7 @@ class Policy:
     calibration: Calibration
     budgets: Budgets
     environment: Literal["locked", "recorded"]
+    rule: Literal["auto", "refresh", "replace"] = "auto"
 
     @classmethod
     def of(cls, spec: Spec) -> Policy:
@@ -37,8 +42,9 @@ class Policy:
             holdout=gate.holdout,
             label_delay=data.label_delay,
             partition=nominal(data.partition),
-            max_flips=gate.max_flips,
+            max_flips=MAX_FLIPS[spec.training.task] if gate.max_flips is None else gate.max_flips,
             calibration=gate.calibration,
             budgets=gate.budgets,
             environment=gate.environment,
+            rule=gate.rule,
         )

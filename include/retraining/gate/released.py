@@ -18,7 +18,8 @@ def release_checklist(
     Parameters
     ----------
     flip_share
-        Share of predictions that change their meaning between candidate and release, on rows both were fitted on.
+        Share of predictions, of those that can, that change their meaning between candidate and release, on rows both
+        were fitted on.
     served
         What a fresh process measured; None when it could not load the release.
     """

@@ -156,6 +156,8 @@ class Evaluation:
     """Holdout rows newer than the champion's cut-off; None in verdicts from before it was judged on a part."""
     opponent: Rival | None = None
     anchor: Rival | None = None
+    told: tuple[tuple[str, float], ...] = ()
+    """Features that alone tell the target on the holdout, and how much of it."""
 
 
 Decision = Literal["promote", "reject", "inconclusive", "superseded", "nothing_new"]

@@ -20,7 +20,7 @@ from retraining.rollout.proven import Prover
 from retraining.spec import FrozenSpec
 from retraining.stats.metrics import Array
 from retraining.train import Labelled, fit, labelled_rows, make_card, smoke_rows
-from retraining.train.flips import flips
+from retraining.train.flips import flip_share
 from retraining.train.importance import column_importance
 from retraining.train.reference import N_REFERENCE_ROWS, reference_rows
 from retraining.train.rows import spread
@@ -157,7 +157,7 @@ def _flip_share(frozen: FrozenSpec, trained: Trained, material: _Material, pipel
     shared = np.flatnonzero(data.times < np.datetime64(trained.cutoff.replace(tzinfo=None)))
     rows = data.x.iloc[shared[spread(len(shared), N_REFERENCE_ROWS)]]
     before = predict(material.candidate.pipeline, task, rows)
-    return float(np.mean(flips(task, before, predict(pipeline, task, rows))))
+    return flip_share(task, before, predict(pipeline, task, rows), material.candidate.card.prior)
 
 
 def _save(workspace: Workspace, frozen: FrozenSpec, trained: Trained, material: _Material, pipeline: Pipeline) -> str:

@@ -6,6 +6,7 @@ import math
 
 from retraining.data.rows import HASHED, HASHED_TEST, HASHED_TRAIN
 from retraining.errors import RequestError
+from retraining.gate.policy import MAX_FLIPS
 from retraining.scaffold.choices import Amounts, Choice, Target
 from retraining.scaffold.timeline import Span, Timeline
 from retraining.scaffold.timing import Plan, hashed_folds
@@ -18,12 +19,14 @@ _LEAST_HELD, _USUAL_HELD, _BLOCKS = 50, 500, 20
 _UNLABELLED = 0.05
 _SMALL = 2_000
 """Labelled rows below which another fifth of them moves many predictions."""
+_FLIPS_OF_FEW = {"binary": 0.45, "multiclass": 0.3, "regression": 0.3}
+"""Three times the usual limit; of two classes less than what a change of scale moves."""
 
 
-def planned(plan: Plan, line: Timeline) -> Amounts:
+def planned(plan: Plan, line: Timeline, target: Target) -> Amounts:
     """Return the amounts for rows that have a time."""
     train, held = line.span(plan.start, plan.cutoff), line.span(plan.cutoff, plan.end)
-    return _amounts(plan.folds, train, held, "")
+    return _amounts(plan.folds, train, held, target, "")
 
 
 def hashed(line: Timeline, target: Target, where: str) -> Amounts:
@@ -44,7 +47,7 @@ def hashed(line: Timeline, target: Target, where: str) -> Amounts:
             "Nothing was written. Add rows."
         )
     n_blocks = line.n_blocks(HASHED_TEST.start, HASHED_TEST.end, HASHED_BLOCK)
-    return _amounts(folds, train, held, _hashed_warning(held, n_blocks))
+    return _amounts(folds, train, held, target, _hashed_warning(held, n_blocks))
 
 
 def _hashed_warning(held: Span, n_blocks: int) -> str:
@@ -56,7 +59,7 @@ def _hashed_warning(held: Span, n_blocks: int) -> str:
     )
 
 
-def _amounts(folds: int, train: Span, held: Span, warning: str) -> Amounts:
+def _amounts(folds: int, train: Span, held: Span, target: Target, warning: str) -> Amounts:
     least = _round_down(min(_USUAL_HELD, max(_LEAST_HELD, 0.6 * held.n_labelled)))
     missing = max(train.unlabelled, held.unlabelled)
     allowed, why = _UNLABELLED, "No more rows than this may lack a label once it is final."
@@ -70,8 +73,8 @@ def _amounts(folds: int, train: Span, held: Span, warning: str) -> Amounts:
         max_unlabelled=Choice(allowed, why),
         min_new_labels=Choice(least, "Fewest new labels for which the monitor asks: as many as the gate needs."),
         max_flips=Choice(
-            0.3 if small else 0.1,
-            f"Only {train.n_labelled:,} rows to learn from: a refit with the holdout moves more than the usual tenth."
+            (_FLIPS_OF_FEW if small else MAX_FLIPS)[target.task.value],
+            f"Only {train.n_labelled:,} rows to learn from: a refit with the holdout moves more than is usual."
             if small
             else "Largest share of predictions that the refit through the holdout may change.",
         ),

@@ -187,7 +187,7 @@ def _when(request: Request, table: Table, target: Target, roles: Roles, models: 
         line = look.timeline(table, request.time, target.name, target.classes, models)
         plan = choose_plan(line, target, request.time)
         _rehearse(request, table, roles, Window(line.first, step(line.last, "day")))
-        return make_timing(plan, line), planned(plan, line)
+        return make_timing(plan, line), planned(plan, line, target)
     line = _hashed_line(table, target, _rehearse(request, table, roles, HASHED))
     return None, hashed(line, target, f"--data {request.data}")
 

@@ -20,11 +20,11 @@ from retraining.data import chunks
 from retraining.data.rows import PANDAS_INDEX
 from retraining.errors import RequestError, RetrainingError, shown
 from retraining.records import Window
-from retraining.scaffold.telling import told
 from retraining.scaffold.timeline import Timeline
 from retraining.sources import Places
 from retraining.sources.base import quoted_name
 from retraining.sources.files import FileSource
+from retraining.stats.telling import told
 
 Kind = Literal["number", "boolean", "string", "timestamp", "null", "other"]
 

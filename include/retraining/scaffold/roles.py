@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from retraining.errors import RequestError
 from retraining.scaffold.choices import Aside, Choice, Roles
 from retraining.scaffold.look import Column, Table
+from retraining.spec.gate import TELLS
 
 _ID_NAME = re.compile(r"(^|_|\b)(id|uuid|guid|key)$|^(id|uuid)_|[a-z](Id|ID|Key|Uuid)$", re.IGNORECASE)
 """`id`, `order_id`, `OrderID`, `uuid`; not `paid`."""
@@ -16,8 +17,6 @@ MOST_CATEGORIES = 500
 """A model learns at most 250 categories per column; a column with many times more is a name."""
 FREQUENT_ROWS = 20
 """A category needs some rows to be learnt from, see `features`."""
-_TELLS = 0.99
-"""A column that alone takes away so much of the target's uncertainty is hardly an honest feature."""
 _FEW_IDS = 20
 """Fewer different numbers than a target has classes are a code, which a model can learn from."""
 _OURS = ("prediction", "row_id", "hashed_time")
@@ -52,7 +51,7 @@ def choose_roles(
             aside.append(Aside(column.name, "unusable", why))
             continue
         told = table.tells(column.name, target, classes=classes)
-        if told >= _TELLS:
+        if told >= TELLS:
             aside.append(Aside(column.name, "told", f"alone it tells {told:.1%} of the target"))
         else:
             (categorical if column.kind == "string" else numeric).append(column.name)

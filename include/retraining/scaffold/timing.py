@@ -48,8 +48,7 @@ _RHYTHMS = (
     Rhythm(("month",), 720 * _DAY, 30 * _DAY, None, ""),
     Rhythm(("month",), 1080 * _DAY, 30 * _DAY, None, ""),
     Rhythm(("month",), 2160 * _DAY, 90 * _DAY, None, ""),
-    Rhythm(("hour",), 24 * _HOUR, _HOUR, "0 4 * * *", "each day"),
-    Rhythm(("hour",), 48 * _HOUR, _HOUR, "0 4 * * *", "each day"),
+    Rhythm(("hour",), 4 * _DAY, 4 * _HOUR, "0 4 * * 1", "each Monday"),
 )
 """From the freshest to the slowest; hours last, for tables of a few days."""
 
@@ -65,7 +64,7 @@ class Wanted:
     share: float
 
 
-_LEVELS = (Wanted(1000, 24, 50, 0.2), Wanted(300, 22, 20, 0.2), Wanted(100, 21, 10, 0.2), Wanted(50, 20, 2, 0.25))
+_LEVELS = (Wanted(1000, 24, 50, 0.2), Wanted(300, 22, 20, 0.2), Wanted(100, 21, 10, 0.2), Wanted(50, 20, 2, 0.3))
 """What is wanted first, and what will do: 50 rows and 20 blocks are the least that a gate decides on."""
 
 

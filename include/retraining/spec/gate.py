@@ -12,6 +12,8 @@ from retraining.spec.base import Duration, Group
 Consequence = Literal["block", "warn"]
 CASES_SUFFIX = ".cases"
 """What a file of behavioural cases ends with before .yaml, so that nobody takes it for a model."""
+TELLS = 0.99
+"""A column that alone takes away so much of the target's uncertainty is hardly an honest feature."""
 LONGEST_APPROVAL = timedelta(days=30)
 """A month-old comparison says little about today's champion; the DAG that asks must end some time later."""
 
@@ -95,14 +97,25 @@ class Gate(Group):
         "the champion is better than a model without features. 0.025 of ROC AUC is about the least that a week of some "
         "thousand rows tells from no change.",
     )
-    confidence: float = Field(0.95, gt=0.5, lt=1, description="One-sided confidence of the gate's statements.")
+    confidence: float = Field(
+        0.95,
+        ge=0.8,
+        lt=1,
+        description="One-sided confidence of the gate's statements. Below 0.8 one promotion in five could be wrong.",
+    )
     min_rows: int = Field(500, ge=50, description="Fewest holdout rows that can decide.")
     min_blocks: int = Field(20, ge=20, description="Fewest blocks of time that can decide.")
     block: Duration | None = Field(
         None, ge=timedelta(hours=1), description="Length of a block; default: the longest that gives min_blocks."
     )
     refit: bool = Field(True, description="Deploy the recipe refitted through the holdout, not the candidate itself.")
-    max_flips: float = Field(0.1, ge=0, le=1, description="Largest share of predictions a refit may flip.")
+    max_flips: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Largest share of predictions that a refit may flip, of those that can: of two classes, "
+        "the share of the rows it calls positive. Default: 0.25 for two classes, else 0.1.",
+    )
     slices: tuple[Slice, ...] = Field((), description="Groups of rows that no release may serve worse.")
     calibration: Calibration = Field(
         default_factory=lambda: Calibration(), description="Whether predictions mean what they say."
@@ -139,6 +152,6 @@ class Gate(Group):
         if self.block is not None and self.holdout / self.block < self.min_blocks:
             raise ValueError(
                 f"holdout holds {self.holdout / self.block:.0f} blocks of gate.block, and min_blocks is "
-                f"{self.min_blocks}: nothing could ever be decided. Shorten block, or lengthen holdout"
+                f"{self.min_blocks}: nothing could ever be decided. Lengthen holdout"
             )
         return self

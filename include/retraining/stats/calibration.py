@@ -3,9 +3,12 @@
 Rows are put into up to ten groups of equal size by their prediction; in each, what was predicted is compared with what
 happened. The error is the mean over rows of the groups' absolute differences: 0 is perfect, 1 the worst.
 
+Of classes it is relative to how rare they are: a difference of 0.05 is little where half of the rows are positive, and
+twice the truth where one in twenty is. It is divided by twice the share of the rarer class, which is 1 for halves.
+
 - binary: probability against the share of positives (expected calibration error; Naeini, Cooper and Hauskrecht 2015,
   Obtaining Well Calibrated Probabilities Using Bayesian Binning; equal groups as in Nguyen and O'Connor 2015).
-- multiclass: the same for each class's probability, averaged over classes (Kull et al. 2019, classwise error).
+- multiclass: the same for each class's probability, all classes together (Kull et al. 2019, classwise error).
 - regression by the squared error: mean residual in standard deviations of the target.
 - regression by the absolute error: a model of the median is above half of the rows; twice the distance from that.
 """
@@ -22,6 +25,8 @@ from retraining.stats.metrics import Array, Metric, resampled
 _MOST_GROUPS, _ROWS_PER_GROUP = 10, 100
 """Ten is the usual number. Shares in small groups vary by chance alone, which would look like an error: of a hundred
 rows by up to a tenth."""
+_RARE_PER_GROUP = 20
+"""Rows of the rarer class per group, for the same reason: below, one row more is a twentieth of all there are."""
 _NEAR = 0.01
 """A truth within this share of the target's standard deviation is met: many targets have one value that is common."""
 
@@ -61,7 +66,10 @@ def judge_calibration(
 
 
 def _probability(y: Array, p: Array, blocks: NDArray[np.int64], weights: Array) -> Array:
-    return _error(p - y, p, blocks, weights)
+    rare = min(float(y.sum()), float(len(y) - y.sum()))
+    if not rare:
+        return np.full(len(weights), np.nan)  # one class says nothing of the other's probability
+    return np.minimum(1.0, _error(p - y, p, blocks, weights, rare) / (2 * rare / len(y)))
 
 
 def _mean(y: Array, p: Array, blocks: NDArray[np.int64], weights: Array) -> Array:
@@ -80,13 +88,17 @@ def _median(y: Array, p: Array, blocks: NDArray[np.int64], weights: Array) -> Ar
 
 
 def _classwise(y: Array, p: Array, blocks: NDArray[np.int64], weights: Array) -> Array:
-    classes = range(p.shape[1])
-    return np.asarray(np.mean([_error(p[:, c] - (y == c), p[:, c], blocks, weights) for c in classes], axis=0))
+    shares = np.array([np.mean(y == c) for c in range(p.shape[1])])
+    rare = np.minimum(shares, 1 - shares)
+    errors = [_error(p[:, c] - (y == c), p[:, c], blocks, weights, len(y) * r) for c, r in enumerate(rare)]
+    return np.asarray(np.minimum(1.0, np.sum(errors, axis=0) / (2 * rare.sum())))
 
 
-def _error(residuals: Array, p: Array, blocks: NDArray[np.int64], weights: Array) -> Array:
+def _error(
+    residuals: Array, p: Array, blocks: NDArray[np.int64], weights: Array, n_rare: float = float("inf")
+) -> Array:
     """Return, per resample, the mean over rows of the absolute mean residual of each row's group."""
-    group, n_groups = _groups(p)
+    group, n_groups = _groups(p, n_rare)
     counts = np.bincount(blocks, minlength=weights.shape[1])
     sums = _per_resample(residuals, group, n_groups, blocks, weights)
     return np.asarray(np.abs(sums).sum(axis=1) / (weights @ counts))
@@ -101,9 +113,9 @@ def _per_resample(
     return np.asarray(weights @ sums.T)
 
 
-def _groups(p: Array) -> tuple[NDArray[np.int64], int]:
+def _groups(p: Array, n_rare: float = float("inf")) -> tuple[NDArray[np.int64], int]:
     """Return each row's group, by its prediction; equal predictions belong together, so a constant is one group."""
-    n_groups = int(np.clip(len(p) // _ROWS_PER_GROUP, 1, _MOST_GROUPS))
+    n_groups = int(np.clip(min(len(p) // _ROWS_PER_GROUP, n_rare // _RARE_PER_GROUP), 1, _MOST_GROUPS))
     order = np.argsort(p, kind="stable")
     group = np.empty(len(p), dtype=np.int64)
     group[order] = np.arange(len(p)) * n_groups // len(p)

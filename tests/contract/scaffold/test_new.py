@@ -238,7 +238,7 @@ def test_a_range_learnt_from_an_outlier_is_marked_and_an_amount_stays_above_zero
     ("rows", "per_row", "partition", "block"),
     [
         (40_000, timedelta(minutes=5), "day", timedelta(hours=6)),
-        (2_000, timedelta(minutes=10), "hour", timedelta(hours=1)),
+        (2_000, timedelta(minutes=10), "hour", timedelta(hours=4)),
         (400, timedelta(days=1), "day", timedelta(days=1)),
         (800, timedelta(days=7), "week", timedelta(days=7)),
         (3_000, timedelta(days=3), "month", timedelta(days=30)),

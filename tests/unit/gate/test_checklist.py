@@ -81,7 +81,25 @@ def test_a_good_candidate_passes_every_item_in_reading_order() -> None:
         ("case: a storm delays", "pass"),
         ("opponent", "pass"),
     ]
-    assert len(CANDIDATE) == 7, "a new item needs a case in which it alone blocks"
+    assert len(CANDIDATE) == 9, "a new item needs a case in which it alone blocks, or warns"
+
+
+@pytest.mark.parametrize(
+    ("item", "changes", "policy", "says"),
+    [
+        ("feature: paid_at", {"told": (("paid_at", 0.998),)}, {}, "paid_at alone tells 99.8% of the target"),
+        ("rule", {}, {"rule": "refresh"}, "gate.rule forces refresh"),
+        ("margin", {"baseline": 0.68}, {}, "more than half of what the champion is worth: 0.01 counts"),
+        ("rows", {"n_rows": 120}, {"min_rows": 100}, "decided on 120 rows"),
+    ],
+)
+def test_what_a_team_can_hardly_defend_is_said_on_the_verdict(
+    item: str, changes: dict[str, Any], policy: dict[str, Any], says: str
+) -> None:
+    judged = decide(evaluation(**changes), dataclasses.replace(POLICY, **policy))
+    assert judged.decision == "promote"
+    (warned,) = [i for i in judged.checklist if i.outcome == "warn"]
+    assert warned.name == item and says in warned.sentence and warned.sentence in judged.reasons
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,7 @@ def test_a_model_that_does_not_mean_what_it_says_is_found(
 def test_a_constant_prediction_has_the_error_of_its_distance(rows: pa.Table) -> None:
     y, _, _, blocks = _scores(rows)
     found = judge_calibration("binary", "roc_auc", y, np.full(N, 0.9), None, blocks, alpha=0.05, seed=0)
-    assert found is not None and found.candidate == pytest.approx(0.9 - y.mean())
+    assert found is not None and found.candidate == pytest.approx((0.9 - y.mean()) / (2 * min(y.mean(), 1 - y.mean())))
 
 
 CASE_FILE = """
