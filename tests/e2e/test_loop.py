@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -186,18 +185,3 @@ def test_lineage_is_in_the_events_of_assets(stack: Stack, ledger: Ledger) -> Non
     assert {v.evaluation.holdout_id for v in verdicts} <= {e["holdout"] for e in snapshots}
     published = [key for e in stack.events(predictions_asset(LOOP)) for key in e["keys"]]
     assert set(published) == {p.key for p in ledger.predictions(LOOP, Window(tiny.day(0), tiny.day(90)))}
-
-
-def test_nothing_is_left_running(tmp_path: Path) -> None:
-    """What a stack starts it ends, also when a server never comes up."""
-    import psutil
-
-    from retraining_airflow.demo.processes import Servers
-
-    servers = Servers(tmp_path, {"PATH": "/usr/bin:/bin"})
-    parent = servers.start("parent", ["sh", "-c", "sleep 300 & setsid sleep 300 & wait"])
-    time.sleep(0.5)
-    family = [psutil.Process(parent.process.pid), *psutil.Process(parent.process.pid).children(recursive=True)]
-    assert len(family) >= 2
-    servers.stop()
-    assert not [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
