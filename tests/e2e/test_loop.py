@@ -19,6 +19,12 @@ LOOP, DRIFTING = "loop", "drifting"
 N_ROWS = 100
 FALL_DAY, DRIFT_DAY = 48, 63
 TIMEOUT_S = 420.0
+POLL_S = 0.7
+RESTING = {
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.7",
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
+}
+"""Who only waits leaves the processors to the tasks, and to the other half of the tests: the YAMLs stay as they are."""
 
 
 def _loop_rows(number: int) -> pd.DataFrame:
@@ -44,6 +50,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         path.write_text(path.read_text().replace("schedule: 0 4 * * 1", "schedule: null"))
     (models / "broken.yaml").write_text((models / f"{LOOP}.yaml").read_text().replace("holdout:", "holdot:"))
     running = Stack(folder / "home", models, threads=1)
+    running.environment |= RESTING
     try:
         running.start()
         running.wait_for_dags({dag_id(f, m) for f in ("retrain", "score", "monitor") for m in (LOOP, DRIFTING)})
@@ -62,7 +69,7 @@ def _as_of(day: float) -> dict[str, str]:
 
 
 def _together(
-    stack: Stack, *steps: tuple[str, str, dict[str, Any]], meanwhile: Callable[[], None] = lambda: time.sleep(0.7)
+    stack: Stack, *steps: tuple[str, str, dict[str, Any]], meanwhile: Callable[[], None] = lambda: time.sleep(POLL_S)
 ) -> None:
     """Trigger runs of different models at once and wait until each has succeeded."""
     started = [(dag_id(f, m), stack.trigger(dag_id(f, m), conf)) for f, m, conf in steps]
@@ -70,7 +77,7 @@ def _together(
         _wait(stack, name, run, meanwhile)
 
 
-def _wait(stack: Stack, name: str, run: str, meanwhile: Callable[[], None] = lambda: time.sleep(0.7)) -> None:
+def _wait(stack: Stack, name: str, run: str, meanwhile: Callable[[], None] = lambda: time.sleep(POLL_S)) -> None:
     end = time.monotonic() + TIMEOUT_S
     while (state := stack.run_state(name, run)) not in ("success", "failed"):
         assert time.monotonic() < end, f"{name} {run} hangs in {state}"
@@ -90,7 +97,7 @@ def _wait_for_woken(stack: Stack, model: str) -> list[str]:
                 _wait(stack, name, run["dag_run_id"])
             if len([r for r in stack.runs(name) if r["run_type"] == "asset_triggered"]) == len(woken):
                 return [r["dag_run_id"] for r in woken]
-        time.sleep(0.7)
+        time.sleep(POLL_S)
     raise AssertionError(f"{name} was not woken")
 
 
@@ -107,7 +114,7 @@ def _writes_at_once(stack: Stack, asset: str) -> Callable[[], None]:
         for _ in range(10):
             answer = client.post("/api/v2/assets/events", json={"asset_id": number, "extra": {}})
             assert answer.status_code == 200, "a person's request and a task's have locked each other out of SQLite"
-        time.sleep(0.2)
+        time.sleep(POLL_S)
 
     return write
 

@@ -33,7 +33,7 @@ class Servers:
     """A set of servers that end together."""
 
     def __init__(self, logs: Path, environment: Mapping[str, str]) -> None:
-        self._logs, self._environment = logs, dict(environment)
+        self._logs, self._environment = logs, environment
         self._running: list[Server] = []
         self._watchdog = Watchdog()
         logs.mkdir(parents=True, exist_ok=True)
