@@ -13,6 +13,7 @@ from pathlib import Path
 from sqlalchemy import create_engine, text
 
 from retraining_airflow.demo.processes import free_port
+from retraining_airflow.demo.watchdog import Watchdog
 
 
 class NotInstalled(RuntimeError):
@@ -39,10 +40,13 @@ def cluster() -> Iterator[str]:
         port = free_port()  # just before it is taken: another process may look for one at the same time
         options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
         _run([tools / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start"], user)
+        watchdog = Watchdog()  # the server is nobody's child: if this process is killed, nobody else ends it
+        watchdog.watch(int((data / "postmaster.pid").read_text().split()[0]))
         try:
             yield f"postgresql+psycopg2://tester@127.0.0.1:{port}"
         finally:
             _run([tools / "pg_ctl", "-D", data, "-m", "immediate", "stop"], user)
+            watchdog.dismiss()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

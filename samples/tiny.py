@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,12 @@ def rows_of(number: int, *, n_rows: int = N_ROWS, signal: float = 2.0, shift: fl
     shift
         Added to both numbers: drift of the inputs, without effect on the labels.
     """
+    return _rows_of(number, n_rows, signal, shift).copy()
+
+
+@cache
+def _rows_of(number: int, n_rows: int, signal: float, shift: float) -> pd.DataFrame:
+    """Make a day's rows once per process: making them takes a millisecond, and a model has sixty days."""
     random = np.random.default_rng(number)
     x1, x2 = random.normal(size=n_rows), random.normal(size=n_rows)
     kind = random.choice(["a", "b", "c"], size=n_rows)
@@ -96,6 +103,11 @@ def write_csv(path: Path, frame: pd.DataFrame) -> Path:
     return path
 
 
+@cache
+def _default_csv() -> bytes:
+    return rows(range(N_DAYS)).to_csv(index=False).encode()
+
+
 def write_model(
     folder: Path,
     name: str = NAME,
@@ -112,7 +124,11 @@ def write_model(
         Keys of the YAML to be changed, group by group; None removes a key.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    csv = write_csv(folder / f"{name}.csv", rows(range(N_DAYS)) if frame is None else frame)
+    csv = folder / f"{name}.csv"
+    if frame is None:
+        csv.write_bytes(_default_csv())
+    else:
+        write_csv(csv, frame)
     document = merged(SPEC, {"data": {"source": {"files": str(csv)}}})
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(merged(document, changes or {}), sort_keys=False))

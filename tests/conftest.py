@@ -67,3 +67,12 @@ def quick_preflight() -> Iterator[None]:
 
     with in_this_process():
         yield
+
+
+@pytest.fixture
+def quick_pictures() -> Iterator[None]:
+    """Leave out drawing, for a test that is about something else."""
+    from tests.support.pictures import undrawn  # with matplotlib, which many tests never import
+
+    with undrawn():
+        yield

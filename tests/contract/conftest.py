@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,13 @@ from retraining.pipeline import retrain as stages
 from retraining.pipeline.admission import admit
 from retraining.predictions import batch
 from retraining.workspace import Workspace
+from samples.databases import give_mlflow
 from samples.tiny import NAME, day, settings_in, tiny
 from tests.support.lived import copy_of, live
 from tests.support.shared import made_once
 
 AS_OF, SCORED = day(40), day(41)
+_RESULTS = "results.pickle"
 
 Stage = Callable[[Workspace, dict[str, Any]], Any]
 STAGES: dict[str, Stage] = {
@@ -81,13 +84,27 @@ def _rows(url: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def loop(tmp_path_factory: pytest.TempPathFactory) -> Loop:
-    """Run the whole loop once, with a real preflight."""
-    workspace = tiny(tmp_path_factory.mktemp("loop"))
+    """A loop that ran once, and a copy of it for this process."""
+    made = made_once(tmp_path_factory, "loop", _run_through)
+    results = pickle.loads((made / _RESULTS).read_bytes())
+    return Loop(copy_of(Workspace(settings_in(made)), tmp_path_factory.mktemp("loop")), results)
+
+
+def _run_through(folder: Path) -> None:
+    """Run the whole loop, with a real preflight."""
+    workspace = tiny(folder)
+    give_mlflow(workspace.settings)
     results: dict[str, Any] = {}
     for name, stage in STAGES.items():
         results[name] = stage(workspace, results)
     assert results["deploy"].outcome == "deployed"
-    return Loop(workspace, results)
+    workspace.ledger.close()
+    (folder / _RESULTS).write_bytes(pickle.dumps(results))
+
+
+@pytest.fixture(autouse=True)
+def _others_are_drawn(quick_pictures: None) -> None:
+    """The pictures of `loop` are drawn, once; those of unit tests are looked at."""
 
 
 @pytest.fixture

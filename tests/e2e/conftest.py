@@ -18,6 +18,7 @@ from retraining.records import Release, Verdict
 from retraining.workspace import Workspace
 from samples.databases import give_mlflow
 from samples.tiny import N_DAYS, NAME, day, merged, retrain, rows, rows_of, settings_in, tiny, write_csv
+from tests.support.pictures import undrawn
 from tests.support.preflight import in_this_process
 
 FIRST, SECOND = day(40), day(48)
@@ -53,10 +54,10 @@ def states(tmp_path_factory: pytest.TempPathFactory) -> States:
     give_mlflow(workspace.settings)
     assert workspace.registry.alias(NAME) is None and workspace.ledger.champion(NAME) is None
     keep("new", workspace)
-    result = retrain(workspace, FIRST)  # with a real preflight
-    assert result.deployment is not None and result.deployment.outcome == "deployed", result.text
-    keep("champion", workspace)
-    with in_this_process():
+    with in_this_process(), undrawn():
+        result = retrain(workspace, FIRST)
+        assert result.deployment is not None and result.deployment.outcome == "deployed", result.text
+        keep("champion", workspace)
         verdict, release = judge_and_release(workspace)
         keep("released", workspace)
         assert stages.deploy(workspace, verdict, release.id, by="gate").outcome == "deployed"
@@ -105,6 +106,11 @@ def forget_readings(workspace: Workspace) -> None:
     """Have days before the look-back read again."""
     with sqlite3.connect(workspace.settings.ledger.removeprefix("sqlite:///")) as connection:
         connection.execute("delete from readings")
+
+
+@pytest.fixture(autouse=True)
+def _others_are_drawn(quick_pictures: None) -> None:
+    """The pictures of the loop on a real scheduler are drawn, as ever."""
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from retraining.records import Champion, Snapshot, Window
 from retraining.workspace import Workspace
 from samples.tiny import NAME, day, environ, merged, retrain, rows, write_csv
 from tests.support.lived import copy_of
+from tests.support.pictures import undrawn
 from tests.support.preflight import in_this_process
 
 N_DAYS, AS_OF = 44, day(43)
@@ -179,7 +180,7 @@ def install(folder: Path) -> Workspace:
     from samples.tiny import tiny
 
     workspace = tiny(folder, good_rows(), {"data": {"source": {"files": f"{NAME}.csv"}}})
-    with in_this_process():
+    with in_this_process(), undrawn():
         assert retrain(workspace, CHAMPION_AS_OF).deployment is not None
     return workspace
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from retraining.pipeline import score
 from retraining.workspace import Workspace
 from samples.tiny import NAME, day, retrain, settings_in, tiny
+from tests.support.pictures import undrawn
 from tests.support.preflight import in_this_process
 
 RETRAINED = (40, 47, 54)
@@ -20,7 +21,7 @@ AS_OF = day(56)
 def live(folder: Path) -> Workspace:
     """Run three retrainings a week apart, and score after each."""
     workspace = tiny(folder)
-    with in_this_process():
+    with in_this_process(), undrawn():
         for number in RETRAINED:
             result = retrain(workspace, day(number))
             assert result.deployment and result.deployment.outcome == "deployed", result.text

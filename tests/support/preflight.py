@@ -12,7 +12,7 @@ from typing import Self
 import pytest
 
 from retraining import rollout
-from retraining.artifacts import stored
+from retraining.artifacts import preflight, stored
 from retraining.records import Served
 from retraining.rollout import proven
 from retraining.store import Store
@@ -24,6 +24,7 @@ def in_this_process() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for module in _callers():
             patch.setattr(module, "preflight", _quick)
+        patch.setattr(preflight, "preflight", _quick)  # for who imports it when called
         patch.setattr(proven, "Preflight", _Quick)
         yield
 

@@ -16,6 +16,7 @@ import fsspec
 import pytest
 
 from retraining_airflow.demo.processes import free_port
+from retraining_airflow.demo.watchdog import Watchdog
 
 _DEFAULT_PORT, _STARTS_WITHIN_S, _NAME = 55001, 60, "retraining-test"
 
@@ -43,7 +44,8 @@ def bucket() -> Iterator[Bucket]:
     port = free_port(_DEFAULT_PORT)
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server, watchdog = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL), Watchdog()
+    watchdog.watch(server.pid)
     values = {
         "AWS_ENDPOINT_URL": address,
         "AWS_ACCESS_KEY_ID": "tester",
@@ -62,6 +64,7 @@ def bucket() -> Iterator[Bucket]:
         fsspec.get_filesystem_class("s3").clear_instance_cache()
         server.terminate()
         server.wait(timeout=20)
+        watchdog.dismiss()
 
 
 def _wait(address: str, server: subprocess.Popen[bytes]) -> None:

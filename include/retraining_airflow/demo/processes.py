@@ -1,4 +1,4 @@
-"""Start servers and end them: what this program starts, it ends, with everything they started in turn."""
+"""Start servers and end them: what this program starts ends with it, also when it is killed, with all they started."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
-_GRACE_S = 10.0
-"""How long a server may take to end by itself before it is killed."""
+from retraining_airflow.demo.watchdog import Watchdog, end, find
 
 
 class StartFailed(Exception):
@@ -36,8 +33,9 @@ class Servers:
     """A set of servers that end together."""
 
     def __init__(self, logs: Path, environment: Mapping[str, str]) -> None:
-        self._logs, self._environment = logs, dict(environment)
+        self._logs, self._environment = logs, environment
         self._running: list[Server] = []
+        self._watchdog = Watchdog()
         logs.mkdir(parents=True, exist_ok=True)
 
     def start(self, name: str, command: Sequence[str]) -> Server:
@@ -52,6 +50,7 @@ class Servers:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
+        self._watchdog.watch(process.pid)
         server = Server(name, process, log)
         self._running.append(server)
         return server
@@ -103,20 +102,11 @@ class Servers:
 
     def stop(self) -> None:
         """End every server and all their descendants: politely, then for good."""
-        family: dict[int, psutil.Process] = {}
+        end([process for server in self._running for process in find(server.process.pid)])
         for server in self._running:
-            for member in _family(server.process.pid):
-                family[member.pid] = member
-        for server in reversed(self._running):
-            _quietly(server.process.terminate)
-        _, alive = psutil.wait_procs(list(family.values()), timeout=_GRACE_S)
-        for member in alive:
-            for descendant in [*_family(member.pid), member]:
-                _quietly(descendant.kill)
-        psutil.wait_procs(alive, timeout=_GRACE_S)
-        for server in self._running:
-            _quietly(server.process.wait)
+            server.process.wait()
         self._running.clear()
+        self._watchdog.dismiss()
 
 
 def free_port(preferred: int = 0) -> int:
@@ -130,18 +120,3 @@ def free_port(preferred: int = 0) -> int:
                 continue
             return int(probe.getsockname()[1])
     raise StartFailed("no free port on the loopback address")
-
-
-def _family(pid: int) -> list[psutil.Process]:
-    try:
-        parent = psutil.Process(pid)
-        return [parent, *parent.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
-
-
-def _quietly(action: Callable[[], object]) -> None:
-    try:
-        action()
-    except (psutil.NoSuchProcess, ProcessLookupError):
-        return

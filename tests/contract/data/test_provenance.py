@@ -79,6 +79,7 @@ def test_rows_that_broke_the_second_models_check_are_read_again_by_it(tmp_path: 
     assert ingested(workspace, EARLY)[1].n_partitions_read == 0, "the first model has nothing against them"
 
 
+@pytest.mark.usefixtures("quick_preflight")
 def test_both_models_of_a_shared_snapshot_are_used_and_erased(tmp_path: Path) -> None:
     workspace = with_another(tmp_path)
     verdicts = [retrain(workspace, EARLY, name).verdict for name in (NAME, OTHER)]

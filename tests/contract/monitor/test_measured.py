@@ -19,6 +19,8 @@ from retraining.records import Measurement
 from retraining.workspace import Workspace
 from samples.records import champion
 from samples.tiny import N_ROWS, NAME, day, merged, retrain, rows, rows_of, settings_in, tiny, write_csv
+from tests.support.pictures import undrawn
+from tests.support.preflight import in_this_process
 
 N_DAYS = 50
 SHAPE: dict[str, Any] = {
@@ -41,7 +43,8 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An installation whose champion of day 40 has scored ten days."""
     folder = tmp_path_factory.mktemp("scored")
     workspace = tiny(folder, rows(range(N_DAYS), flagged), SHAPE)
-    assert retrain(workspace, day(40)).deployment is not None
+    with in_this_process(), undrawn():
+        assert retrain(workspace, day(40)).deployment is not None
     for number in (46, 50):
         score.run(workspace, workspace.spec(NAME), day(number))
     return folder

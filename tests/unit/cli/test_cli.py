@@ -15,15 +15,7 @@ from retraining.cli.app import app
 from retraining.cli.app import main as run_main
 from retraining.workspace import Workspace
 from samples.records import champion, decision, request, verdict
-from samples.tiny import environ, tiny, write_model
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    made = tiny(tmp_path)
-    for name, value in environ(made.settings).items():
-        monkeypatch.setenv(name, value)
-    return made
+from samples.tiny import write_model
 
 
 def call(*arguments: str) -> tuple[int, str, str]:

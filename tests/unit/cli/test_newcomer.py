@@ -23,16 +23,14 @@ from retraining.rollout.waiting import waiting
 from retraining.settings import settings
 from retraining.workspace import Workspace
 from samples.records import champion, evaluation, verdict
-from samples.tiny import day, environ, retrain, tiny, write_model
+from samples.tiny import day, retrain, write_model
 from tests.unit.cli.test_cli import call
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    made = tiny(tmp_path, changes={"mode": "suggest"})
-    for name, value in environ(made.settings).items():
-        monkeypatch.setenv(name, value)
-    return made
+def workspace(workspace: Workspace) -> Workspace:
+    write_model(workspace.settings.models, changes={"mode": "suggest"})
+    return workspace
 
 
 def released(work: Workspace, identity: str = "abc12345") -> None:

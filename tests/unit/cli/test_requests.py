@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -13,18 +12,15 @@ from retraining.errors import RequestError
 from retraining.pipeline import monitor
 from retraining.workspace import Workspace
 from samples.records import request, verdict
-from samples.tiny import NAME, environ, tiny
+from samples.tiny import NAME
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    made = tiny(tmp_path)
-    for name, value in environ(made.settings).items():
-        monkeypatch.setenv(name, value)
+def workspace(workspace: Workspace) -> Workspace:
     for identity, number in (("r1", 50), ("r2", 51)):
-        made.ledger.add_request(request(identity, number))
-    made.ledger.add_verdict(verdict("v1"), ["r1"])
-    return made
+        workspace.ledger.add_request(request(identity, number))
+    workspace.ledger.add_verdict(verdict("v1"), ["r1"])
+    return workspace
 
 
 def call(*arguments: str) -> str:

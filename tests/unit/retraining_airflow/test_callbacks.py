@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,15 +11,7 @@ from retraining.errors import MonitorFailed
 from retraining.pipeline import monitor
 from retraining.workspace import Workspace
 from retraining_airflow.callbacks import record_failure
-from samples.tiny import NAME, day, environ, tiny
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    made = tiny(tmp_path)
-    for name, value in environ(made.settings).items():
-        monkeypatch.setenv(name, value)
-    return made
+from samples.tiny import NAME, day
 
 
 def failed(task: str, error: object, dag: str = f"monitor__{NAME}", number: int = 50) -> dict[str, Any]:

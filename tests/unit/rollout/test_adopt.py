@@ -30,6 +30,7 @@ from retraining.rollout.adopt import adopt
 from retraining.workspace import Workspace
 from samples.databases import give_mlflow
 from samples.tiny import NAME, day, environ, retrain, rows, tiny, write_model
+from tests.support.preflight import in_this_process
 
 AS_OF = day(40)
 COLUMNS = ["x2", "kind", "x1"]
@@ -85,6 +86,9 @@ def file_of(uri: str) -> Path:
     return next(p for p in folder.iterdir() if p.name.startswith("model."))
 
 
+pytestmark = pytest.mark.usefixtures("quick_pictures")
+
+
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     return tiny(tmp_path)
@@ -117,7 +121,8 @@ def test_an_adopted_model_is_scored_watched_and_challenged(workspace: Workspace)
     assert {d.column for d in measured.drift} == {*COLUMNS, "prediction"}
     assert (decision.outcome, measured.health) == ("quiet", ())
 
-    verdict = retrain(workspace, day(47)).verdict
+    with in_this_process():
+        verdict = retrain(workspace, day(47)).verdict
     assert verdict is not None
     assert (verdict.evaluation.rule, verdict.evaluation.leaked_rows) == ("replace", 0)
     assert verdict.evaluation.champion_sequence == 1
