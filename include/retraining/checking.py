@@ -14,8 +14,10 @@ from retraining.errors import RetrainingError, SpecError
 from retraining.gate.rivals import MIN_DAYS
 from retraining.records import Window, digest_of
 from retraining.spec import FrozenSpec
+from retraining.spec.cases import DirectionCase, InvarianceCase
 from retraining.spec.data import Data, Source
 from retraining.spec.model import Check
+from retraining.spec.queries import condition_query, figure_query
 from retraining.spec.training import Candidate, Training
 from retraining.windows import floor, format_duration, nominal, step
 from retraining.workspace import Workspace
@@ -58,6 +60,8 @@ def _checks(frozen: FrozenSpec) -> Iterator[_Check]:
     yield _Check(partial(require_watched, frozen), ["watched", *calendar, spec.retrain.on_drift])
     yield _Check(partial(_room_for_folds, frozen), None)
     yield _Check(partial(_decidable, frozen), ["decidable", spec.retrain.schedule, spec.gate.model_dump(mode="json")])
+    for where, sql, ours in _sql_of(frozen):
+        yield _Check(partial(_only_reads, where, sql, ours), ["only reads", where, sql, ours])
     for candidate in training.candidates:
         installed = candidate.estimator.startswith(_INSTALLED)
         values = ["candidate", candidate.model_dump(mode="json"), shared] if installed else None
@@ -66,6 +70,36 @@ def _checks(frozen: FrozenSpec) -> Iterator[_Check]:
         yield _Check(partial(_row_check, check), ["row check", check.model_dump(mode="json")])
     for check in spec.checks.window:
         yield _Check(partial(_window_check, check), ["window check", check.model_dump(mode="json")])
+
+
+def _sql_of(frozen: FrozenSpec) -> Iterator[tuple[str, str, bool]]:
+    """Give where a spec has SQL, what it says, and whether DuckDB runs it: else it is for another database."""
+    spec = frozen.spec
+    for where, source in _sources(spec.data):
+        if source.query is not None:
+            yield f"{where}.query: {source.query}", frozen.file(source) or "", source.connection is None
+    for one in spec.gate.slices:
+        if one.where is not None:
+            yield f"gate.slices: {one.title}", condition_query(one.where), True
+    for case in frozen.cases:
+        if isinstance(case, InvarianceCase | DirectionCase) and case.where is not None:
+            yield f"gate.cases: {case.name}", condition_query(case.where), True
+    if spec.monitor.business is not None:
+        yield "monitor.business.sql", figure_query(spec.monitor.business.sql), True
+
+
+def _only_reads(where: str, sql: str, ours: bool) -> None:
+    """Refuse SQL that is more than a select; what is no SQL at all is found when it runs, with what it runs on."""
+    if ours:
+        from retraining.sources.confined import problem_of_any
+
+        problem = problem_of_any(sql)
+    else:
+        from retraining.sources.selects import problem_of
+
+        problem = problem_of(sql)
+    if problem is not None:
+        raise SpecError(f"{where} {problem}.")
 
 
 def _known_metric(training: Training) -> None:

@@ -87,32 +87,45 @@ def trigger_of(context: Mapping[str, Any]) -> str:
     return _TRIGGERS.get(kind, "person")
 
 
-def named_user(context: Mapping[str, Any]) -> str:
-    """Return who triggered a run, as Airflow authenticated them.
+def triggering_user(context: Mapping[str, Any]) -> str | None:
+    """Return who triggered a run, as Airflow authenticated them; None when nobody did, or it runs without logins."""
+    name = str(getattr(context["dag_run"], "triggering_user_name", None) or "").strip()
+    return None if name in ("", _NOBODY) else name
+
+
+def named_user(context: Mapping[str, Any], command: str) -> str:
+    """Return who triggered a run that needs a named person.
+
+    Parameters
+    ----------
+    command
+        What does the same on the command line.
 
     Raises
     ------
     AirflowFailException
         When Airflow does not know: nobody triggered the run, or it runs without logins.
     """
-    name = context["dag_run"].triggering_user_name
-    if not name or name == _NOBODY:
+    name = triggering_user(context)
+    if name is None:
         raise AirflowFailException(
             "Airflow does not know who triggered this run. Trigger it after a login; where Airflow has none, use "
-            "`python -m retraining override`, which asks for a name. Nothing was changed."
+            f"`python -m retraining {command}`, which takes the account of the operating system. Nothing was changed."
         )
-    return str(name)
+    return name
 
 
 def login_of(user: Mapping[str, Any]) -> str:
     """Return the login name of a user as Airflow writes one into an answer: the id that `gate.approvers` names.
 
     FAB's id is a number. The name counts only where Airflow itself compared names; elsewhere it may be a display name.
+    Empty where Airflow runs without logins.
     """
     from airflow.configuration import conf
 
     compares_names = conf.get("core", "auth_manager") == LOGIN_NAMES
-    return str(user["name"] if compares_names else user["id"])
+    login = str(user["name"] if compares_names else user["id"])
+    return "" if login == _NOBODY else login
 
 
 def given_as_of(context: Mapping[str, Any]) -> datetime | None:

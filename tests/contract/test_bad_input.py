@@ -479,10 +479,12 @@ VALUES = (
     Case("Python: huge integers", python("return frame.assign(z=2**70)"), "too large", FUNCTION, TYPED),
 )  # fmt: skip
 SQL = (
-    Case("syntax", database("selekt * from feed"), "syntax error", CONNECTION, "Check the .sql"),
+    Case("syntax", database("select * frm feed"), "syntax error", CONNECTION, "Check the .sql"),
     Case("missing table", database("select * from fed"), "no such table: fed", CONNECTION, "Check the .sql"),
-    Case("a statement that is no query", database("drop table feed"), "does not return rows", CONNECTION, "Check the .sql"),
-    Case("two statements", database("select * from feed; drop table feed"), "one statement", CONNECTION, "Check the .sql"),
+    Case("a statement that is no query", database("drop table feed"), "begins with drop, and a YAML may only read", CONNECTION, "Check the .sql"),
+    Case("two statements", database("select * from feed; drop table feed"), "more than one statement", CONNECTION,
+         "write one select"),
+    Case("a table that is made on the way", database("select * into copied from feed"), "writes (into)", CONNECTION, "write one select"),
     Case("doubled columns", database("select *, x1 from feed"), "Duplicate column", CONNECTION, "Check the .sql"),
     Case("unknown parameter", database("select :other"), "bind parameter 'other'", CONNECTION, "Check the .sql"),
     Case("times, which SQLite keeps as text", database(f"select * from feed {BOUNDED}"), error=None),
@@ -496,6 +498,13 @@ SQL = (
          CONNECTION, "Run again when it does", Unavailable),
     Case("DuckDB: syntax", lambda bed: bed.query("selekt * from data"), "syntax error", CSV, "Check the file and the .sql"),
     Case("DuckDB: nothing", lambda bed: bed.query(""), "the query gives no rows", CSV, "Write a select"),
+    Case("DuckDB: writes a file", lambda bed: bed.query("copy data to 'out.csv'"), "the query is a copy", CSV, "write one select"),
+    Case("DuckDB: another file", lambda bed: bed.query("select * from '/etc/passwd.csv'"), "may open only these files", CSV,
+         "Name what it needs under data.source.files"),
+    Case("a query from elsewhere", keys(data={"source": {"query": "../q.sql"}}), "../q.sql is not within the folder of the YAML", YAML,
+         "Put the file beside the YAML", SpecError),
+    Case("a slice that writes", keys(gate={"slices": [{"name": "s", "where": "1)::boolean, false) from rows; drop table rows; select coalesce((1"}]}),
+         "is 3 statements, and a YAML may only read", "gate.slices: s", "write one select", SpecError, does=checked),
     Case("missing file", keys(data={"source": {"query": "q.sql"}}), "cannot read q.sql", YAML, "Correct the name", SpecError),
 )  # fmt: skip
 TRAINING = (

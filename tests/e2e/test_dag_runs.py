@@ -151,7 +151,7 @@ def test_an_override_is_by_the_user_who_triggered_it(champion: Workspace, run: R
 @pytest.mark.parametrize("name", [None, "", "Anonymous"])
 def test_a_user_whom_airflow_does_not_know_overrides_nothing(name: str | None) -> None:
     with pytest.raises(AirflowFailException, match="Airflow does not know who triggered this run"):
-        named_user({"dag_run": SimpleNamespace(triggering_user_name=name)})
+        named_user({"dag_run": SimpleNamespace(triggering_user_name=name)}, "override")
 
 
 @pytest.mark.slow

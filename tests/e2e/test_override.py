@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -75,7 +76,7 @@ def test_the_command_line_asks_for_a_name_and_shows_what_was_done(
     workspace, verdict = rejected
     for variable, value in environ(workspace.settings).items():
         monkeypatch.setenv(variable, value)
-    monkeypatch.setattr("getpass.getuser", lambda: "ann1")
+    monkeypatch.setattr("pwd.getpwuid", lambda _: SimpleNamespace(pw_name="ann1"))
 
     def call(*arguments: str) -> str:
         done = CliRunner().invoke(app, arguments)

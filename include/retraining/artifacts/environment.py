@@ -21,6 +21,7 @@ from retraining.records import digest_of, short
 from retraining.store import Store
 
 _CORE = ("scikit-learn", "numpy", "scipy", "pandas", "pyarrow", "skops")
+"""What models compute with, or are stored by: another version of these may give other bits."""
 _CORE_MODULES = {"sklearn", "numpy", "scipy", "pandas", "pyarrow", "skops"}
 
 
@@ -113,6 +114,29 @@ def lock_differences(lock: Path) -> tuple[str, ...]:
             wanted = str(requirement.specifier).removeprefix("==")
             found.append(f"{requirement.name} {there or 'absent'} instead of {wanted}")
     return tuple(sorted(found))
+
+
+def unpinned(lock: Path) -> tuple[str, ...]:
+    """Say which core packages a lock file names no exact version of, and what it says instead, such as `numpy (>=2)`.
+
+    Raises
+    ------
+    SpecError
+        When the file cannot be read as a lock.
+    """
+    named: dict[str, list[Requirement]] = {}
+    for requirement in _locked(lock):
+        named.setdefault(canonicalize_name(requirement.name), []).append(requirement)
+    return tuple(f"{name} ({_as_locked(named.get(name, []))})" for name in _CORE if not _is_exact(named.get(name, [])))
+
+
+def _is_exact(requirements: list[Requirement]) -> bool:
+    pins = [pin for requirement in requirements for pin in requirement.specifier]
+    return any(pin.operator == "===" or (pin.operator == "==" and not pin.version.endswith(".*")) for pin in pins)
+
+
+def _as_locked(requirements: list[Requirement]) -> str:
+    return ", ".join(str(r.specifier) or "any" for r in requirements) or "not named"
 
 
 def _locked(lock: Path) -> list[Requirement]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
+import os
+import pwd
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -49,5 +50,9 @@ def time_or_now(text: str | None) -> datetime:
 
 
 def person() -> str:
-    """Name who is at the keyboard, for the record."""
-    return getpass.getuser()
+    """Name the account at the keyboard by the process's user id: `LOGNAME` and `USER` say whatever one likes."""
+    uid = os.getuid()
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:  # a container may run under an id that its image has no name for
+        return f"uid {uid}"

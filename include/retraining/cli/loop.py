@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from retraining.cli.common import AsOf, Json, Model, Reason, time_or_now, workspace
+from retraining.cli.common import AsOf, Json, Model, Reason, person, time_or_now, workspace
 from retraining.cli.output import console, print_json, progress
 from retraining.records import to_dict
 
@@ -26,7 +26,9 @@ def run(
     work = workspace()
     when = time_or_now(as_of)
     frozen = work.spec(model)
-    admission = admit(work, frozen, as_of=when, fallback=when, trigger="person", reason=reason, dry_run=dry_run)
+    admission = admit(
+        work, frozen, as_of=when, fallback=when, trigger="person", reason=reason, dry_run=dry_run, by=person()
+    )
     result = retrain.run(work, admission, progress)
     if json:
         print_json(

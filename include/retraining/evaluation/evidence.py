@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from retraining.artifacts.environment import lock_differences
+from retraining.artifacts.environment import lock_differences, unpinned
 from retraining.errors import shown
 from retraining.ledger import Ledger
 from retraining.records import Evidence, Validation, from_dict, short
@@ -26,10 +26,16 @@ def validated(ledger: Ledger, model: str, snapshots: Collection[str]) -> Evidenc
 
 
 def locked(lock: Path | None) -> Evidence | None:
-    """Compare what is installed with a lock file; None when there is none to compare with."""
+    """Compare what is installed with a lock file, which must pin what models compute with to one version each.
+
+    None when there is no file to compare with.
+    """
     if lock is None:
         return None
-    differences = lock_differences(lock)
+    differences, loose = lock_differences(lock), unpinned(lock)
+    wrong = []
     if differences:
-        return Evidence(False, f"{len(differences)} packages are not as {lock.name} says: {shown(differences)}")
-    return Evidence(True, f"every package is as {lock.name} says")
+        wrong.append(f"{len(differences)} packages are not as {lock.name} says: {shown(differences)}")
+    if loose:
+        wrong.append(f"{lock.name} pins no exact version of {shown(loose)}: write it with `make lock` or pip freeze")
+    return Evidence(False, "; ".join(wrong)) if wrong else Evidence(True, f"every package is as {lock.name} says")

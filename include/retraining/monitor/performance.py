@@ -21,8 +21,10 @@ from retraining.data.joins import join
 from retraining.errors import MonitorFailed, NotEnoughData, shown
 from retraining.predictions import batch
 from retraining.records import Champion, Change, Chunk, DayPerformance, PredictionSet, Window, digest_of, from_dict
+from retraining.sources import confined
 from retraining.spec import FrozenSpec
 from retraining.spec.model import Business
+from retraining.spec.queries import figure_query
 from retraining.stats.metrics import Array, find_metric, value
 from retraining.windows import floor, nominal, step
 from retraining.workspace import Workspace
@@ -284,9 +286,9 @@ def _truth_and_prediction(rows: pa.Table, target: str, model: StoredModel) -> tu
 
 def _business(business: Business, scored: pa.Table, model: str) -> float | None:
     try:
-        with duckdb.connect() as connection:
+        with confined.connect() as connection:
             connection.register("scored", scored)
-            found = connection.execute(f"select {business.sql} from scored").fetchone()  # noqa: S608 - the YAML's own SQL
+            found = confined.fetch(connection, figure_query(business.sql)).fetchone()
     except duckdb.Error as error:
         text = str(error).splitlines()[0][:300]
         raise MonitorFailed(

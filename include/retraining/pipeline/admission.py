@@ -20,6 +20,7 @@ def admit(
     trigger: str,
     reason: str,
     dry_run: bool,
+    by: str | None = None,
 ) -> Admission:
     """Decide what a run is about. Its as-of time is the one given, else the newest open request's, else the fallback.
 
@@ -28,6 +29,8 @@ def admit(
     trigger
         `schedule`, `request` (the monitor's wake-up) or `person`. A wake-up with no open request is skipped: it was
         doubled or late, and an earlier run has served it, or it was closed.
+    by
+        The account of who triggered the run, None when nobody did: `gate.four_eyes` asks for somebody else.
 
     Raises
     ------
@@ -54,6 +57,7 @@ def admit(
         champion=champion.sequence if champion else None,
         requests=tuple(r.id for r in requests if r.as_of <= as_of),
         skip=skip,
+        by=by,
     )
     workspace.ledger.finish(frozen.model, *place(admission), admission)
     return admission

@@ -12,7 +12,10 @@ from retraining.records.data import Window
 
 @dataclass(frozen=True)
 class Admission:
-    """What a retraining run froze when it started; every later task reads this and nothing newer."""
+    """What a retraining run froze when it started; every later task reads this and nothing newer.
+
+    `by` is the account of who triggered it; None when nobody did, or nobody knows who.
+    """
 
     model: str
     spec_id: str
@@ -23,6 +26,7 @@ class Admission:
     champion: int | None
     requests: tuple[str, ...]
     skip: str | None
+    by: str | None = None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from retraining.errors import RequestError
 from retraining.gate.champion import comparisons
 from retraining.pages.markdown import plain, plain_table
 from retraining.records import Approval, Deployment, Estimate, Evaluation, Verdict, short
+from retraining.rollout.allowed import approvers_left, require_allowed, triggered
 from retraining.rollout.champion import deploy, is_current
 from retraining.workspace import Workspace
 
@@ -21,7 +22,10 @@ TIMEOUT = "timeout"
 
 @dataclass(frozen=True)
 class Question:
-    """What people are asked about a verdict; empty `approvers` means any user that Airflow lets in."""
+    """What people are asked about a verdict; empty `approvers` means any user that Airflow lets in.
+
+    With `gate.four_eyes` who triggered the run is not among them, and is refused when the answer is recorded.
+    """
 
     verdict_id: str
     model: str
@@ -42,14 +46,15 @@ def question(workspace: Workspace, verdict_id: str, asked_at: datetime) -> Quest
     Raises
     ------
     RequestError
-        When there is nothing to ask: no such verdict, no release, or it was answered.
+        When there is nothing to ask (no such verdict, no release, or it was answered), or nobody may answer.
     """
     verdict = _waiting(workspace, verdict_id)
     gate = workspace.frozen(verdict.evaluation.spec_id).spec.gate
     deadline = asked_at + gate.approval_timeout
     subject = f"{verdict.model}: promote the challenger of {verdict.evaluation.as_of:%Y-%m-%d}?"
-    body = _body(workspace, verdict, gate.approvers, deadline)
-    return Question(verdict.id, verdict.model, subject, body, gate.approvers, deadline)
+    approvers = approvers_left(workspace, verdict)
+    body = _body(workspace, verdict, approvers, deadline)
+    return Question(verdict.id, verdict.model, subject, body, approvers, deadline)
 
 
 def record_answer(
@@ -62,7 +67,8 @@ def record_answer(
     by
         The user's name, or `TIMEOUT`.
     user_id
-        The id by which Airflow authenticated the user; None when the time was up, which can only be a no.
+        The id by which Airflow authenticated the user, empty when it did not; None when the time was up, which can
+        only be a no.
 
     Raises
     ------
@@ -73,7 +79,7 @@ def record_answer(
     if user_id is None:
         approved, by = False, TIMEOUT
     else:
-        require_approver(workspace, verdict, user_id)
+        require_allowed(workspace, verdict, user_id, "an answer")
     workspace.ledger.add_approval(verdict.model, verdict.id, approved, by, reason)
     stands = workspace.ledger.approvals(verdict.model)[verdict.id]
     if (stands.approved, stands.by) != (approved, by):
@@ -86,22 +92,6 @@ def act_on_answer(workspace: Workspace, verdict_id: str) -> Deployment:
     verdict = _promotion(workspace, verdict_id)
     bound = workspace.ledger.release_of(verdict.id)
     return deploy(workspace, verdict, bound.id if bound else "", wait_for_approval=True, by="gate")
-
-
-def require_approver(workspace: Workspace, verdict: Verdict, user_id: str) -> None:
-    """Refuse who is not named in the `gate.approvers` that were frozen with a verdict.
-
-    Raises
-    ------
-    RequestError
-        When others are named.
-    """
-    approvers = workspace.frozen(verdict.evaluation.spec_id).spec.gate.approvers
-    if approvers and user_id not in approvers:
-        raise RequestError(
-            f"{verdict.model}: {user_id} is not among gate.approvers ({', '.join(approvers)}) of verdict "
-            f"{short(verdict.id)}. Nothing was recorded; the champion stays."
-        )
 
 
 def _promotion(workspace: Workspace, verdict_id: str) -> Verdict:
@@ -148,9 +138,17 @@ def _body(workspace: Workspace, verdict: Verdict, approvers: tuple[str, ...], de
             f"- **Approve**: the challenger becomes the champion, unless another one did meanwhile.\n"
             f"- **Reject**: the champion stays.\n"
             f"- **No answer until {deadline:%Y-%m-%d %H:%M} UTC** counts as *Reject*.",
-            f"Asked: {', '.join(approvers) or 'anybody who may run this DAG'}. Verdict `{verdict.id}`.",
+            f"Asked: {_asked(workspace, verdict, approvers)}. Verdict `{verdict.id}`.",
         ]
     )
+
+
+def _asked(workspace: Workspace, verdict: Verdict, approvers: tuple[str, ...]) -> str:
+    who = plain(", ".join(approvers)) or "anybody who may run this DAG"
+    if not workspace.frozen(verdict.evaluation.spec_id).spec.gate.four_eyes:
+        return who
+    started = ", ".join(triggered(workspace, verdict).accounts)
+    return f"{who}, but not {plain(started)}, who triggered the run" if started else who
 
 
 def _figures(e: Evaluation) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ from retraining.errors import DeployRefused, RequestError, given_reason
 from retraining.pages.verdicts import card
 from retraining.records import Champion, Override, Release, Trained, Verdict, short
 from retraining.rollout.alias import sync_alias
+from retraining.rollout.allowed import require_allowed
 from retraining.rollout.binding import bound_release, check_verdict
 from retraining.rollout.champion import is_current, next_champion
 from retraining.rollout.waiting import waits_for
@@ -21,12 +22,13 @@ def override(workspace: Workspace, verdict_id: str, *, by: str, account: str, re
     by
         The person who answers for it.
     account
-        The login under which the name was given: Airflow's user, or the operating system's.
+        The login under which the name was given: Airflow's user, or the operating system's. It is what
+        `gate.approvers` and `gate.four_eyes` are about.
 
     Raises
     ------
     RequestError
-        When the name or the reason is missing, or the verdict is not one that can be overridden.
+        When the name or the reason is missing, the account may not, or the verdict is not one that can be overridden.
     DeployRefused
         When the verdict was altered, or the release fails its preflight: integrity is not a matter of opinion.
     """
@@ -36,6 +38,7 @@ def override(workspace: Workspace, verdict_id: str, *, by: str, account: str, re
     verdict = workspace.ledger.verdict(verdict_id)
     if verdict is None:
         raise RequestError(f"there is no verdict {verdict_id}. `history MODEL` lists the ids.")
+    require_allowed(workspace, verdict, account, "an override")
     done = workspace.ledger.overrides(verdict.model).get(verdict.id)
     if done is not None:
         return _again(workspace, done)

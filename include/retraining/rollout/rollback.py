@@ -1,4 +1,7 @@
-"""Rollback: an earlier entry of the history becomes the champion again, as a new entry."""
+"""Rollback: an earlier entry of the history becomes the champion again, as a new entry.
+
+Every entry was champion before, so a rollback asks for no approver: whoever is awake may do it, under their name.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from retraining.artifacts.preflight import preflight
 from retraining.errors import RequestError, given_reason
 from retraining.records import Champion
 from retraining.rollout.alias import sync_alias
+from retraining.rollout.allowed import require_named
 from retraining.windows import refuse_future
 from retraining.workspace import Workspace
 
@@ -20,15 +24,17 @@ def rollback(workspace: Workspace, model: str, sequence: int | None, by: str, re
     ----------
     sequence
         The entry to go back to; None means the one before the champion.
+    by
+        The account of who does it: Airflow's user, or the operating system's.
 
     Raises
     ------
     RequestError
-        When there is nothing to go back to, or the reason is empty or too short.
+        When there is nothing to go back to, nobody is named, or the reason is empty or too short.
     DeployRefused
         When the earlier release fails its preflight.
     """
-    reason = given_reason(reason, "a rollback")
+    by, reason = require_named(by, "a rollback"), given_reason(reason, "a rollback")
     refuse_future(model, as_of, datetime.now(UTC))  # no later run could ever promote again
     target = rollback_target(workspace, model, sequence)
     now = workspace.ledger.champions(model)[-1]

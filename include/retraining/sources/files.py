@@ -16,8 +16,9 @@ import pyarrow as pa
 
 from retraining.errors import SourceError, Unavailable, shown
 from retraining.records import Window
-from retraining.sources import csvs, remote
+from retraining.sources import confined, csvs, remote
 from retraining.sources.base import Places, bind, parameters_of, quoted_name
+from retraining.sources.confined import quoted_text
 
 _PACKAGE = "package://"
 _WITH_OFFSET = r":\d{2}.*([Zz]|UTC|GMT|[+-]\d{2}(:?\d{2})?)\s*$"
@@ -53,7 +54,7 @@ class FileSource:
         Unavailable
             When a store does not answer, or a file changed while it was read.
         SourceError
-            When a file is missing or unreadable, credentials are refused, or the query is wrong.
+            When a file is missing or unreadable, credentials are refused, or the query is wrong or more than a select.
         """
         before = self._state()
         rows = self._query(window)
@@ -69,15 +70,19 @@ class FileSource:
     def _query(self, window: Window) -> pa.Table:
         with duckdb.connect(config={"threads": 2}) as connection:
             connection.execute("set timezone = 'UTC'")
-            for name, url in self._files.items():
-                self._attach(connection, name, url)
+            confined.confine(connection, [self._attach(connection, name, url) for name, url in self._files.items()])
             values = {"start": window.start.astimezone(UTC), "end": window.end.astimezone(UTC)}
             used: dict[str, datetime] = {k: values[k] for k in parameters_of(self._sql)}
             try:
-                found = connection.sql(bind(self._sql, "$"), params=used or None)
-                if found is None:
-                    raise SourceError(f"source {shown_files(self._files)}: the query gives no rows. Write a select.")
-                return found.to_arrow_table()
+                problem = confined.problem_of(bind(self._sql, "$"))
+                if problem is not None:
+                    raise SourceError(f"source {shown_files(self._files)}: the query {problem}.")
+                return connection.sql(bind(self._sql, "$"), params=used or None).to_arrow_table()
+            except duckdb.PermissionException as error:
+                raise SourceError(
+                    f"source {shown_files(self._files)}: the query may open only these files: {_first_line(error)}. "
+                    "Name what it needs under data.source.files."
+                ) from error
             except duckdb.IOException as error:
                 raise Unavailable(f"source {shown_files(self._files)}: {_first_line(error)}") from error
             except duckdb.Error as error:
@@ -99,7 +104,8 @@ class FileSource:
             return url
         return str(self._places.models / url.removeprefix("file://"))
 
-    def _attach(self, connection: duckdb.DuckDBPyConnection, name: str, url: str) -> None:
+    def _attach(self, connection: duckdb.DuckDBPyConnection, name: str, url: str) -> str:
+        """Make a view of a file; return the path it reads."""
         path = self._local_path(connection, url)
         suffix = next((s for s in _READERS if s in Path(path).suffixes), None)
         if suffix is None:
@@ -107,7 +113,7 @@ class FileSource:
         options = self._csv_options() if suffix == ".csv" else ""
         view = quoted_name(name)
         try:
-            rows = f"{_READERS[suffix]}({_quoted_text(path)}{options})"
+            rows = f"{_READERS[suffix]}({quoted_text(path)}{options})"
             bound = connection.sql(f"select * from {rows}")  # noqa: S608 - quoted; binding reads a CSV to guess its types
             connection.execute(f"create view {view} as select *{_without_nanoseconds(bound)} from {rows}")  # noqa: S608 - as above
             fault = _fault(connection, path, suffix) if csvs.looks_wrong(bound.columns) else None
@@ -119,6 +125,7 @@ class FileSource:
             raise SourceError(f"source {url}: cannot be read: {cause}. Check the path and the file.") from error
         if fault is not None:
             raise SourceError(f"source {url}: cannot be read: {fault}.")
+        return path
 
     def _mixed_times(
         self, connection: duckdb.DuckDBPyConnection, bound: duckdb.DuckDBPyRelation, path: str
@@ -129,7 +136,7 @@ class FileSource:
             column = quoted_name(name)
             found = connection.execute(
                 f"select min({column}) filter (not zoned), bool_or(zoned) from (select {column}, "  # noqa: S608 - both are quoted
-                f"regexp_matches({column}, ?) as zoned from read_csv({_quoted_text(path)}{self._csv_options()}, "
+                f"regexp_matches({column}, ?) as zoned from read_csv({quoted_text(path)}{self._csv_options()}, "
                 f"all_varchar = true) where {column} is not null)",
                 [_WITH_OFFSET],
             ).fetchall()[0]
@@ -157,8 +164,8 @@ class FileSource:
             parquet = Path(folder) / "converted.parquet"
             try:
                 connection.execute(
-                    f"copy (select * from read_csv({_quoted_text(str(csv))}{self._csv_options()})) "  # noqa: S608 - both are quoted
-                    f"to {_quoted_text(str(parquet))} (format parquet)"
+                    f"copy (select * from read_csv({quoted_text(str(csv))}{self._csv_options()})) "  # noqa: S608 - both are quoted
+                    f"to {quoted_text(str(parquet))} (format parquet)"
                 )
             except duckdb.Error as error:
                 cause = csvs.first_fault(str(csv)) or _first_line(error)
@@ -167,7 +174,7 @@ class FileSource:
         return target
 
     def _csv_options(self) -> str:
-        texts = ", ".join(_quoted_text(n) for n in ("", *self._nulls))
+        texts = ", ".join(quoted_text(n) for n in ("", *self._nulls))
         # What is not said is guessed, and a guess that skips lines or takes a quote for text hides a broken file.
         fixed = "quote='\"', escape='\"', comment='', skip=0"
         return f", header=true, nullstr=[{texts}], sample_size=-1, {fixed}"
@@ -186,7 +193,7 @@ def _fault(connection: duckdb.DuckDBPyConnection, path: str, suffix: str) -> str
         return csvs.first_fault(path)
     if suffix != ".parquet":
         return None
-    found = connection.execute(f"select file_name, name from parquet_schema({_quoted_text(path)})").fetchall()  # noqa: S608 - quoted
+    found = connection.execute(f"select file_name, name from parquet_schema({quoted_text(path)})").fetchall()  # noqa: S608 - quoted
     first = [name for file, name in found if file == found[0][0]]
     return csvs.doubled(first[1:])  # the first one is the schema itself
 
@@ -214,10 +221,6 @@ def _without_nanoseconds(bound: duckdb.DuckDBPyRelation) -> str:
     names = [(quoted_name(n), str(t)) for n, t in zip(bound.columns, bound.types, strict=True)]
     casts = [f"{name}::{kinds[kind]} as {name}" for name, kind in names if kind in kinds]
     return f" replace ({', '.join(casts)})" if casts else ""
-
-
-def _quoted_text(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _first_line(error: Any) -> str:

@@ -1,17 +1,20 @@
-"""A database behind a named connection: any SQLAlchemy URL, streamed, with bound parameters."""
+"""A database behind a named connection: any SQLAlchemy URL, streamed, with bound parameters, read and never written."""
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import datetime, timedelta
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from retraining.errors import SourceError, Unavailable
 from retraining.records import Window
 from retraining.sources.base import Resolver, parameters_of
+from retraining.sources.selects import problem_of
 from retraining.windows import ceil
 
 _ROWS_PER_FETCH = 50_000
@@ -38,9 +41,12 @@ class SqlSource:
         Unavailable
             When the database does not answer.
         SourceError
-            When the connection's URL or the query is wrong, or the credentials are refused.
+            When the connection's URL or the query is wrong or more than a select, or the credentials are refused.
         """
         engine = self._engine()
+        problem = problem_of(self._sql, engine.dialect.name)
+        if problem is not None:
+            raise SourceError(f"connection {self._name}: the query {problem}. Nothing was sent. Check the .sql.")
         try:
             tables = self._fetch(engine, window)
         except (OperationalError, InterfaceError) as error:
@@ -62,7 +68,7 @@ class SqlSource:
     def _engine(self) -> Engine:
         url = self._resolver(self._name)
         try:
-            return create_engine(url)
+            return _only_reading(create_engine(url))
         except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as error:
             cause = _first_line(error).replace(url, "its URL")
             raise SourceError(
@@ -72,7 +78,7 @@ class SqlSource:
     def _fetch(self, engine: Engine, window: Window) -> list[pa.Table]:
         values = _bounds(window, engine.dialect.name)
         used = {name: values[name] for name in parameters_of(self._sql)}
-        options = {"stream_results": True}
+        options = {"stream_results": True, "postgresql_readonly": True}
         isolation = _ONE_SNAPSHOT.get(engine.dialect.name)
         with engine.connect().execution_options(
             **options, **({"isolation_level": isolation} if isolation else {})
@@ -87,6 +93,44 @@ class SqlSource:
 
 _WRONG = ("syntax error", "no such table", "no such column", "no such function", "does not exist")
 """What databases say under the name of an operational error although the query or the connection is wrong."""
+
+
+def _only_reading(engine: Engine) -> Engine:
+    """Have the database itself refuse to write, where it can; PostgreSQL is told with each transaction."""
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _only_reading_sqlite)
+    elif engine.dialect.name in ("mysql", "mariadb"):
+        event.listen(engine, "connect", _only_reading_mysql)
+    return engine
+
+
+def _only_reading_sqlite(connection: Any, _record: object) -> None:
+    connection.execute("PRAGMA query_only = ON")
+    connection.set_authorizer(_allowed_in_sqlite)
+
+
+def _allowed_in_sqlite(action: int, first: str | None, second: str | None, *_: str | None) -> int:
+    """Allow what a select does: SQLite asks about each part of a statement before it runs. No file is attached."""
+    if action == sqlite3.SQLITE_FUNCTION:
+        allowed = second not in ("load_extension", "fts3_tokenizer")
+    elif action == sqlite3.SQLITE_PRAGMA:
+        allowed = first == "read_uncommitted" and second is None  # SQLAlchemy asks for it
+    else:
+        allowed = action in _SELECTING
+    return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
+
+
+_SELECTING = (
+    sqlite3.SQLITE_SELECT,
+    sqlite3.SQLITE_READ,
+    sqlite3.SQLITE_RECURSIVE,
+    sqlite3.SQLITE_TRANSACTION,
+)
+
+
+def _only_reading_mysql(connection: Any, _record: object) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET SESSION TRANSACTION READ ONLY")
 
 
 def _bounds(window: Window, dialect: str) -> dict[str, datetime | str]:

@@ -137,8 +137,11 @@ class Gate(Group):
     )
     approvers: tuple[str, ...] = Field(
         (),
-        description="Who may answer: user names with Airflow's simple auth manager, user ids with others. "
-        "Empty: whoever may run the DAG.",
+        description="Who may answer and override, by login name: Airflow's and, on the command line, the operating "
+        "system's. Empty: any named person who may run the DAG.",
+    )
+    four_eyes: bool = Field(
+        False, description="Never the one who triggered the run: neither answers about its verdict nor overrides it."
     )
     approval_timeout: Duration = Field(
         timedelta(days=3),

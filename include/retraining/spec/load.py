@@ -170,6 +170,9 @@ def _read_files(path: Path, spec: Spec) -> dict[str, str]:
     for where, name in {**names, "gate.cases": spec.gate.cases}.items():
         if name is None:
             continue
+        if not _is_within(path.parent, name):
+            text = hidden(f"{path.name}: {where}: {name} is not within the folder of the YAML, {path.parent.name}")
+            raise SpecError(f"{text}. Put the file beside the YAML.")
         try:
             found[name] = (path.parent / name).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
@@ -192,6 +195,14 @@ def _read_cases(name: str, text: str) -> tuple[Case, ...]:
     if not cases:
         raise SpecError(f"{name}: holds no behavioural case. Add one, or remove gate.cases.")
     return cases
+
+
+def _is_within(folder: Path, name: str) -> bool:
+    """Tell whether a file lies in a folder once links are followed; what a spec freezes is shown to its readers."""
+    try:
+        return (folder / name).resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError):  # a loop of links, or a name that none can have
+        return False
 
 
 def _explain(name: str, error: ValidationError) -> str:

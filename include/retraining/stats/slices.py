@@ -14,7 +14,9 @@ from scipy import stats
 
 from retraining.errors import SpecError, shown
 from retraining.records import Estimate, SliceResult
+from retraining.sources import confined
 from retraining.spec.gate import Gate, Slice
+from retraining.spec.queries import condition_query
 from retraining.stats.bootstrap import paired_difference
 from retraining.stats.metrics import Array, Metric, resampled
 
@@ -93,9 +95,9 @@ def matching(rows: pa.Table, where: str) -> NDArray[np.bool_]:
         When the condition cannot be evaluated.
     """
     try:
-        with duckdb.connect(config={"enable_external_access": "false"}) as connection:
+        with confined.connect() as connection:
             connection.register("rows", rows)
-            found = connection.execute(f"select coalesce(({where})::boolean, false) as hit from rows")  # noqa: S608 - the YAML's own SQL
+            found = confined.fetch(connection, condition_query(where))
             hit = np.asarray(found.fetchnumpy()["hit"], dtype=np.bool_)
     except duckdb.Error as error:
         text = str(error).splitlines()[0][:200]

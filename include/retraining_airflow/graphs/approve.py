@@ -32,8 +32,10 @@ _PAGE = """## Ask a person about a promotion
 
 Started by `retrain__M` where the model's YAML says `gate.approval: required` or `mode: suggest`, or `gate.approval:
 on_warning` and the checklist has a warning: one run per verdict. `ask` waits in Airflow without a worker slot; answer
-it under *Required Actions*. Airflow lets only those answer whom `gate.approvers` names, and the answer is written to
-the ledger under the name it authenticated; the first one stays. No answer within `gate.approval_timeout` is a no.
+it under *Required Actions*. Airflow lets only those answer whom `gate.approvers` names, with `gate.four_eyes` without
+the one who triggered the run; the task checks both again and fails on an answer that does not count. The answer is
+written to the ledger under the name Airflow authenticated; the first one stays. No answer within
+`gate.approval_timeout` is a no.
 `deploy` compares the champion again: if another run replaced it meanwhile, the verdict is superseded.
 
 ### Started by hand

@@ -19,12 +19,13 @@ _OVERRIDE = """## Promote against the gate
 Started by hand: the single way to promote what the gate rejected or could not decide, or whose release its checks
 stopped. The release is made from the verdict's own recipe and data, loaded in a fresh process, and becomes the champion
 if the champion is still the one it was judged against. Your name, as Airflow authenticated it, and your reason stay
-with it for ever: in the history, on the model's page and on its version in MLflow."""
+with it for ever: in the history, on the model's page and on its version in MLflow. Where the model's YAML names
+`gate.approvers` only they may, and with `gate.four_eyes` not who triggered the run: the task checks it."""
 _ROLLBACK = """## Put an earlier champion back
 
-Started by hand. The release is loaded in a fresh process and must give the outputs it had when it was made; then it
-becomes the newest entry of the champion history, and MLflow's alias follows. Leave *Entry* empty for the champion
-before this one. `python -m retraining history MODEL` lists the entries."""
+Started by hand, by any named person: it was champion before. The release is loaded in a fresh process and must give
+the outputs it had when it was made; then it becomes the newest entry of the champion history, and MLflow's alias
+follows. Leave *Entry* empty for the champion before this one. `python -m retraining history MODEL` lists them."""
 _HOUSEKEEPING = """## Housekeeping
 
 Daily. Completes what a killed deploy left in MLflow, reports an alias that was moved by hand, and raises an alert for a
@@ -109,17 +110,13 @@ BUILDS = {
 """How to build each of this family's DAGs."""
 
 
-def _user(context: Any) -> str:
-    return str(getattr(context["dag_run"], "triggering_user_name", None) or "unknown user")
-
-
 @task
 def override() -> Ids:
     """Make the release of the verdict's recipe, check it in a fresh process, and make it the champion."""
     from retraining.rollout.override import override as promote
 
     context = get_current_context()
-    params, who = context["params"], boundary.named_user(context)
+    params, who = context["params"], boundary.named_user(context, "override")
     with boundary.stage() as work:
         entry = promote(work, params["verdict"], by=who, account=who, reason=params["reason"])
     print(f"{entry.model}: version {entry.version} is champion {entry.sequence}, by override")
@@ -152,7 +149,7 @@ def move(chosen: Ids) -> Ids:
     from retraining.rollout.rollback import rollback
 
     context = get_current_context()
-    params, who = context["params"], _user(context)
+    params, who = context["params"], boundary.named_user(context, "rollback")
     with boundary.stage() as work:
         entry = rollback(work, chosen["model"], chosen["sequence"], who, params["reason"], boundary.as_of(context))
     return {"model": entry.model, "sequence": entry.sequence, "version": entry.version}

@@ -87,6 +87,7 @@ def admit(model: str) -> Ids:
             trigger=boundary.trigger_of(context),
             reason=str(context["params"].get("reason") or ""),
             dry_run=bool(context["params"].get("dry_run")),
+            by=boundary.triggering_user(context),
         )
     return ids_of(admission)
 

@@ -94,7 +94,7 @@ def test_questions_import_nothing_heavy(home: Workspace) -> None:
     assert "sklearn" in first and "skops" not in first
     commands = ("check tiny", "status", "history tiny", "explain tiny", "registry show tiny")
     found = imported(home, *commands)
-    assert {command: names.intersection(HEAVY) for command, names in found.items()} == dict.fromkeys(commands, set())
+    assert {command: names.intersection(HEAVY) for command, names in found.items()} == {key: set() for key in commands}
     assert not found["check tiny"].intersection(("sqlalchemy", "retraining.ledger")), "a check opens no ledger"
 
 

@@ -173,6 +173,7 @@ PERMISSIVE: dict[str, list[Any]] = {
     "environment": ["recorded"],
     "approval": ["none", "on_warning", "required"],
     "approvers": [[], ["ann"]],
+    "four_eyes": [True, False],
     "approval_timeout": ["1h", "30d"],
 }
 """Every key of the YAML's gate with its loosest values. A key that is new must be added: is it a way round the gate?"""
