@@ -21,7 +21,7 @@ from retraining.pipeline.admission import admit
 from retraining.pipeline.retrain import RunResult
 from retraining.settings import Settings
 from retraining.workspace import Workspace
-from samples.databases import give_mlflow
+from samples.databases import give_ledger, give_mlflow
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 """Day 0, a Monday."""
@@ -181,6 +181,7 @@ def tiny(
     """Write a model into `folder/models` and return the workspace of an installation in `folder`."""
     settings = settings_in(folder)
     write_model(settings.models, name, frame, changes)
+    give_ledger(settings)
     return Workspace(settings)
 
 

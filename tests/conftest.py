@@ -27,10 +27,18 @@ _LONG = (
     "e2e/test_kill.py",
     "e2e/test_gate.py",
     "e2e/test_warm.py",
-    "e2e/test_refusals.py",
-    "e2e/test_dag_runs.py",
-    "unit/rollout/test_adopt.py",
     "contract/test_bad_input.py",
+    "e2e/test_dag_runs.py",
+    "e2e/test_refusals.py",
+    "unit/train/test_train.py",
+    "unit/rollout/test_adopt.py",
+    "contract/sources/test_local_times.py",
+    "contract/validation/test_validation.py",
+    "contract/monitor/test_measured.py",
+    "contract/pages/test_verdicts.py",
+    "unit/cli/test_startup.py",
+    "contract/data/test_provenance.py",
+    "unit/care/test_marking.py",
 )
 """Files that take longest, longest first."""
 

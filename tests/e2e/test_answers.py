@@ -27,18 +27,29 @@ from retraining_airflow.graphs.approve import AskPerson
 from samples.records import verdict as a_verdict
 from samples.tiny import NAME, SPEC, day, environ, merged, retrain, tiny
 from tests.e2e.conftest import FIRST, SECOND, Released
+from tests.support.lived import copy_of
+from tests.support.pictures import undrawn
+from tests.support.preflight import in_this_process
 
 ANN: dict[str, Any] = {"approved": True, "by": "Ann", "user_id": "ann", "reason": "fine"}
 
 
-@pytest.fixture
-def waiting(tmp_path: Path, quick_preflight: None) -> tuple[Workspace, str]:
-    """An installation whose first champion waits for ann or bob."""
-    asked = {"gate": {"approval": "required", "approvers": ["ann", "bob"], "approval_timeout": "2d"}}
-    workspace = tiny(tmp_path, changes=asked)
-    result = retrain(workspace, FIRST)
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, str]:
+    """An installation whose first champion waits for ann or bob; nobody changes it."""
+    changes = {"gate": {"approval": "required", "approvers": ["ann", "bob"], "approval_timeout": "2d"}}
+    workspace = tiny(tmp_path_factory.mktemp("asked"), changes=changes)
+    with in_this_process(), undrawn():
+        result = retrain(workspace, FIRST)
     assert result.verdict is not None and result.deployment is not None and result.deployment.outcome == "waiting"
+    workspace.ledger.close()
     return workspace, result.verdict.id
+
+
+@pytest.fixture
+def waiting(asked: tuple[Workspace, str], tmp_path: Path, quick_preflight: None) -> tuple[Workspace, str]:
+    """A copy of it that a test may change."""
+    return copy_of(asked[0], tmp_path), asked[1]
 
 
 def test_who_may_answer_is_checked_again_and_the_first_answer_stays(waiting: tuple[Workspace, str]) -> None:

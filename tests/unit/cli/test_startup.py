@@ -15,6 +15,7 @@ from retraining.artifacts.alias import read_alias
 from retraining.cli import app
 from retraining.cli.remembered import load_passed
 from retraining.workspace import Workspace
+from samples.databases import give_mlflow
 from samples.records import champion, decision, request, verdict
 from samples.tiny import environ, tiny, write_model
 
@@ -69,7 +70,7 @@ def home(tmp_path: Path) -> Workspace:
     made.ledger.add_request(request())
     made.ledger.add_verdict(verdict("abc123"), [])
     made.ledger.move_champion(champion(verdict_id="abc123"))
-    _ = made.registry  # makes the tables of MLflow
+    give_mlflow(made.settings)
     return made
 
 

@@ -91,7 +91,9 @@ pytestmark = pytest.mark.usefixtures("quick_pictures")
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    return tiny(tmp_path)
+    made = tiny(tmp_path)
+    give_mlflow(made.settings)
+    return made
 
 
 def test_an_adopted_model_is_scored_watched_and_challenged(workspace: Workspace) -> None:
