@@ -8,7 +8,7 @@ import typer
 
 from retraining.cli.common import Json, Model, Reason, person, time_or_now, workspace
 from retraining.cli.output import console, print_json
-from retraining.errors import RequestError
+from retraining.errors import RequestError, given_reason
 from retraining.records import Champion, to_dict
 
 AsOfNow = Annotated[str | None, typer.Option("--as-of", help="The time the action is about; default: now.")]
@@ -81,13 +81,38 @@ def registry_adopt(model: Model, as_of: AsOfNow = None, json: Json = False) -> N
 
 @ledger_app.command("upgrade")
 def ledger_upgrade(json: Json = False) -> None:
-    """Bring the ledger's schema up to date. Opening it does the same; this is for deployments."""
+    """Bring the ledger's schema up to date. Opening it does the same; this is for deployments.
+
+    Where that changed the schema, what is in the ledger is sealed anew, and the seal says what became of its rows.
+    """
+    from retraining.care.seal import describe, seal_after_migration
+
     work = workspace()
+    sealed = seal_after_migration(work)
     work.ledger.close()
     if json:
-        print_json({"upgraded": True})
+        print_json({"upgraded": True, "seal": None if sealed is None else to_dict(sealed)})
     else:
-        console.print("the ledger is up to date", markup=False)
+        console.print(f"the ledger is up to date{f'; {describe(sealed)}' if sealed else ''}", markup=False)
+
+
+@ledger_app.command("seal")
+def ledger_seal(
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Seal all that is there, after a restored backup say; needs --reason.")
+    ] = False,
+    reason: Reason = "",
+    json: Json = False,
+) -> None:
+    """Seal what was added to the ledger since the last seal, as housekeeping does daily. `check --ledger` compares."""
+    from retraining.care.seal import describe, seal
+
+    why = f"by {person()}: {given_reason(reason, 'sealing anew')}" if anew else ""
+    made = seal(workspace(housekeeping=True), why)
+    if json:
+        print_json(None if made is None else to_dict(made))
+    else:
+        console.print(describe(made), markup=False)
 
 
 def _print(champion: Champion, as_json: bool) -> None:
