@@ -96,6 +96,25 @@ def ledger_upgrade(json: Json = False) -> None:
         console.print(f"the ledger is up to date{f'; {describe(sealed)}' if sealed else ''}", markup=False)
 
 
+@ledger_app.command("grant")
+def ledger_grant(
+    services: Annotated[str, typer.Option("--services", help="The role of tasks and pages: inserts and reads.")],
+    keeper: Annotated[str, typer.Option("--keeper", help="The role of housekeeping: adds seals, too.")],
+    json: Json = False,
+) -> None:
+    """Give two roles of PostgreSQL exactly what they need in the ledger: neither may rewrite or remove a row.
+
+    Run it as the owner, after each `ledger upgrade`.
+    """
+    from retraining.ledger.roles import grant
+
+    grant(workspace().settings.ledger, services, keeper)
+    if json:
+        print_json({"services": services, "keeper": keeper})
+    else:
+        console.print(f"{services} may insert and read; {keeper} may seal, too; neither may change a row", markup=False)
+
+
 @ledger_app.command("seal")
 def ledger_seal(
     anew: Annotated[
