@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 _INCLUDE = Path(__file__).resolve().parents[1]
@@ -18,7 +18,7 @@ class Settings:
     PostgreSQL database and an MLflow server (or database), `models` is the folder of YAML files. `trusted` names the
     types, or packages of types, beyond scikit-learn that may be trained and that model files may hold: to load a type
     is to run its code. `lock` is the lock file that the installed packages are compared with before a promotion; None
-    when there is none.
+    when there is none. `keeper` is the ledger under the database role that housekeeping has, which may seal it.
     """
 
     home: Path
@@ -28,6 +28,11 @@ class Settings:
     models: Path
     lock: Path | None = None
     trusted: tuple[str, ...] = ()
+    keeper: str | None = None
+
+    def for_housekeeping(self) -> Settings:
+        """Return the same installation, with the ledger as housekeeping may use it."""
+        return replace(self, ledger=self.keeper or self.ledger)
 
     @property
     def mlflow_artifacts(self) -> str | None:
@@ -37,6 +42,8 @@ class Settings:
     @property
     def ledger_variable(self) -> str:
         """The environment variable that the ledger's address comes from."""
+        if self.ledger == self.keeper:
+            return "RETRAINING_LEDGER_KEEPER"
         return "RETRAINING_HOME" if self.ledger == _ledger_in(self.home) else "RETRAINING_LEDGER"
 
 
@@ -52,6 +59,7 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
         mlflow=env.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}",
         models=Path(env.get("RETRAINING_MODELS") or root / "include" / "models").expanduser().absolute(),
         lock=_lock(env.get("RETRAINING_LOCK"), root / "requirements.txt"),
+        keeper=env.get("RETRAINING_LEDGER_KEEPER") or None,
         trusted=tuple(name for part in env.get("RETRAINING_TRUSTED", "").split(",") if (name := part.strip())),
     )
 

@@ -26,13 +26,14 @@ _DRIVERS = {"postgres": "postgresql+psycopg2", "postgresql": "postgresql+psycopg
 
 
 @contextmanager
-def stage() -> Iterator[Workspace]:
+def stage(*, housekeeping: bool = False) -> Iterator[Workspace]:
     """Open a workspace for one task, and turn an error that a retry cannot heal into a failure without retries."""
     import threadpoolctl
 
     from retraining.workspace import Workspace
 
-    work = Workspace(settings(), resolve_connection)
+    found = settings()
+    work = Workspace(found.for_housekeeping() if housekeeping else found, resolve_connection)
     threads = int(os.environ.get("RETRAINING_THREADS", "1"))
     try:
         with threadpoolctl.threadpool_limits(threads):

@@ -222,6 +222,33 @@ def test_a_role_reaches_its_own_database_and_no_other(stack: Stack, role: str) -
         assert (done.returncode == 0) == (database == role), f"{role} at {database}: {done.stdout}{done.stderr}"
 
 
+ROLES = {"ledger_services": (True, False), "ledger_keeper": (True, True)}
+"""Of the ledger's roles: whether they may add an alert, and a seal."""
+
+
+@pytest.mark.usefixtures("retrained")
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_of_the_ledger_inserts_and_reads(stack: Stack, role: str) -> None:
+    def may(statement: str) -> bool:
+        psql = ("psql", "--host=postgres", f"--username={role}", "--dbname=ledger", f"--command=begin; {statement}")
+        password = f"--env=PGPASSWORD={stack.env[f'{role.upper()}_DB_PASSWORD']}"
+        command = ["docker", "exec", password, stack.container("postgres"), *psql]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    again = "insert into {0} select * from {0} where false"
+    assert may("select count(*) from champions") and may("select version_num from alembic_version")
+    assert (may(again.format("alerts")), may(again.format("seals"))) == ROLES[role]
+    for statement in ("update champions set model = 'x'", "delete from verdicts", "truncate alerts", "drop table work"):
+        assert not may(statement), statement
+
+
+@pytest.mark.usefixtures("retrained")
+def test_housekeeping_seals_the_ledger(stack: Stack) -> None:
+    sealed = stack.run_in("scheduler", "python", "-m", "retraining", "ledger", "seal")
+    assert "as seal " in sealed or "nothing was added" in sealed
+    assert "none altered" in stack.run_in("scheduler", "python", "-m", "retraining", "check", "--ledger")
+
+
 def test_ports_are_open_to_this_machine_only(stack: Stack) -> None:
     services = [json.loads(line) for line in stack.compose("ps", "--format", "json").splitlines()]
     published = [(s["Service"], p["URL"]) for s in services for p in s["Publishers"] or () if p["PublishedPort"]]

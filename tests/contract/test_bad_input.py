@@ -622,6 +622,8 @@ KEPT = "it is kept for ever. Nothing was changed"
 PEOPLE = (
     Case("roll back without a reason", nothing, "a rollback needs a reason", "", "--reason says why. Nothing was changed", RequestError,
          does=lambda bed: rollback(bed.workspace, NAME, None, "me", " ", AS_OF)),
+    Case("roll back by nobody", nothing, "a rollback needs a named person", "nobody knows who this is", "Use a login of Airflow", RequestError,
+         does=lambda bed: rollback(bed.workspace, NAME, None, " ", "because", AS_OF)),
     Case("roll back for a letter", nothing, "the reason 'x' is too short", "a rollback", KEPT, RequestError,
          does=lambda bed: rollback(bed.workspace, NAME, None, "me", "x", AS_OF)),
     Case("roll back in the future", nothing, "has not come yet", NAME, "Leave out the as-of time", RequestError,

@@ -17,7 +17,9 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
+from retraining.care.sealed import check_seals
 from retraining.records import Trained
+from retraining.rollout.allowed import triggered
 from retraining.workspace import Workspace
 from retraining_airflow.boundary import named_user
 from samples import records
@@ -132,6 +134,7 @@ def test_a_rejected_challenger_is_a_green_run(champion: Workspace, run: Run) -> 
     assert {task for task, how in tasks.items() if how == "skipped"} == {"release", "deploy", "ask"}
     assert [v.decision for v in champion.ledger.verdicts(NAME)] == ["promote", "reject"]
     assert len(champion.ledger.champions(NAME)) == 1
+    assert triggered(champion, champion.ledger.verdicts(NAME)[-1]).accounts == ("dag_test",), "for gate.four_eyes"
 
 
 def test_without_a_newer_row_no_candidate_is_tried(champion: Workspace, run: Run) -> None:
@@ -212,6 +215,8 @@ def test_housekeeping_goes_on_with_the_others_and_fails_at_its_end(champion: Wor
         "success",
     )
     assert tries["find_stale"] == 1
+    checked = check_seals(champion)
+    assert tasks["seal"] == "success" and checked.n_seals == 1 and checked.findings == ()
     assert champion.ledger.alerts(NAME) == []
     kinds = {alert.kind: alert.message for alert in champion.ledger.alerts("broken")}
     assert "gate.marign: unknown key. Did you mean margin?" in kinds["housekeeping failed"]

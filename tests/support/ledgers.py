@@ -24,6 +24,7 @@ from retraining.data.readings import freed_key
 from retraining.ledger import Ledger
 from retraining.ledger.erasures import ErasedKey
 from retraining.ledger.quarantine import Quarantined, TakenIn
+from retraining.ledger.seals import Seal, SealedTable
 from retraining.ledger.work import EVERY_MODEL
 from retraining.records import (
     Alert,
@@ -69,8 +70,15 @@ def predictions(model: str, number: int) -> PredictionSet:
 
 def fill(ledger: Ledger) -> None:
     """Write a history of two models: whatever the ledger can hold, at least once."""
+    fill_before_seals(ledger)
     with time_machine.travel(day(60), tick=False):
-        for part in (_readings, _frozen, _work, _judged, _asked, _watched, _set_aside, _erased, _freed):
+        _sealed(ledger)
+
+
+def fill_before_seals(ledger: Ledger, parts: slice = slice(None)) -> None:
+    """Write that history without a seal, or some parts of it."""
+    with time_machine.travel(day(60), tick=False):
+        for part in _PARTS[parts]:
             part(ledger)
 
 
@@ -201,6 +209,14 @@ def _freed(ledger: Ledger) -> None:
     ledger.free_readings([freed], day(58))
     ledger.free_items({digest_of(item): item}, day(58))
     ledger.finish(EVERY_MODEL, "housekeeping", digest_of("sweep"), Sweep(day(58), 1, 2048, 1, {"releases": 1}))
+
+
+def _sealed(ledger: Ledger) -> None:
+    table = SealedTable("champions", ("row", "body"), None, 4, 4, digest_of("rows"))
+    ledger.add_seal(Seal(1, "", "0007", True, "the first seal", day(60), (table,)))
+
+
+_PARTS = (_readings, _frozen, _work, _judged, _asked, _watched, _set_aside, _erased, _freed)
 
 
 def everything(ledger: Ledger) -> dict[str, Any]:

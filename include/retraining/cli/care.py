@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from retraining.cli.common import Json, Model, Reason, person, time_or_now, workspace
-from retraining.cli.output import print_json
+from retraining.cli.output import console, print_json
 from retraining.errors import RequestError
 from retraining.records import to_dict
 
@@ -18,19 +18,23 @@ def housekeeping(
     as_of: Annotated[str | None, typer.Option("--as-of", help="Count from this time; default: now.")] = None,
     json: Json = False,
 ) -> None:
-    """Free what no champion, verdict, request or run needs and `retention.keep` no longer keeps."""
+    """Free what no champion, verdict, request or run needs and `retention.keep` no longer keeps; seal the ledger."""
     from retraining.care import retention
+    from retraining.care.seal import describe, seal
     from retraining.cli.stored import print_plan, print_sweep
 
-    work = workspace()
+    work = workspace(housekeeping=True)
     plan = retention.plan(work, time_or_now(as_of))
     done = None if dry_run else retention.sweep(work, plan)
+    sealed = None if dry_run else seal(work)
     if json:
-        print_json({"plan": to_dict(plan), "sweep": None if done is None else to_dict(done)})
+        made = {"plan": plan, "sweep": done, "seal": sealed}
+        print_json({name: None if one is None else to_dict(one) for name, one in made.items()})
     elif done is None:
         print_plan(plan)
     else:
         print_sweep(done, plan.held)
+        console.print(describe(sealed), markup=False)
 
 
 def erase(

@@ -32,11 +32,19 @@ def check(
         bool, typer.Option("--connect", help="Read a partition from the model's source, too; it may be large.")
     ] = False,
     store: Annotated[bool, typer.Option("--store", help="Check the object store instead: damage and gaps.")] = False,
+    ledger: Annotated[
+        bool, typer.Option("--ledger", help="Check the ledger instead: rows that are not as they were sealed.")
+    ] = False,
     deep: Annotated[bool, typer.Option("--deep", help="With --store: compute every chunk's id again, too.")] = False,
     json: Json = False,
 ) -> None:
-    """Check the YAMLs: keys, SQL, estimators, metrics, expectations, schedules. With --store: what is stored."""
+    """Check the YAMLs: keys, SQL, estimators, metrics, schedules. With --store or --ledger: what is stored."""
     work = workspace()
+    if ledger and not (store or deep):
+        _check_ledger(work, model, as_json=json)
+        return
+    if ledger:
+        raise RequestError("check --ledger and check --store are two questions: ask one at a time.")
     if store or deep:
         _check_store(work, model, deep=deep, as_json=json)
         return
@@ -94,6 +102,21 @@ def _check_store(work: Workspace, model: str | None, *, deep: bool, as_json: boo
     else:
         print_verification(found)
     if found.damage:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _check_ledger(work: Workspace, model: str | None, *, as_json: bool) -> None:
+    from retraining.care.sealed import check_seals
+    from retraining.cli.stored import print_seals
+
+    if model is not None:
+        raise RequestError("check --ledger looks at the whole ledger, which models share: leave the model out.")
+    found = check_seals(work)
+    if as_json:
+        print_json(to_dict(found))
+    else:
+        print_seals(found)
+    if found.findings:
         raise typer.Exit(EXIT_FAILED)
 
 

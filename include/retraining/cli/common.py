@@ -39,9 +39,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON value instead
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept for ever.")]
 
 
-def workspace() -> Workspace:
-    """Return the workspace that the environment describes."""
-    return Workspace(settings())
+def workspace(*, housekeeping: bool = False) -> Workspace:
+    """Return the workspace that the environment describes, for housekeeping with its own role in the ledger."""
+    found = settings()
+    return Workspace(found.for_housekeeping() if housekeeping else found)
 
 
 def time_or_now(text: str | None) -> datetime:

@@ -8,7 +8,7 @@ import typer
 
 from retraining.cli.common import Json, Model, Reason, person, time_or_now, workspace
 from retraining.cli.output import console, print_json
-from retraining.errors import RequestError
+from retraining.errors import RequestError, given_reason
 from retraining.records import Champion, to_dict
 
 AsOfNow = Annotated[str | None, typer.Option("--as-of", help="The time the action is about; default: now.")]
@@ -81,13 +81,57 @@ def registry_adopt(model: Model, as_of: AsOfNow = None, json: Json = False) -> N
 
 @ledger_app.command("upgrade")
 def ledger_upgrade(json: Json = False) -> None:
-    """Bring the ledger's schema up to date. Opening it does the same; this is for deployments."""
+    """Bring the ledger's schema up to date. Opening it does the same; this is for deployments.
+
+    Where that changed the schema, what is in the ledger is sealed anew, and the seal says what became of its rows.
+    """
+    from retraining.care.seal import describe, seal_after_migration
+
     work = workspace()
+    sealed = seal_after_migration(work)
     work.ledger.close()
     if json:
-        print_json({"upgraded": True})
+        print_json({"upgraded": True, "seal": None if sealed is None else to_dict(sealed)})
     else:
-        console.print("the ledger is up to date", markup=False)
+        console.print(f"the ledger is up to date{f'; {describe(sealed)}' if sealed else ''}", markup=False)
+
+
+@ledger_app.command("grant")
+def ledger_grant(
+    services: Annotated[str, typer.Option("--services", help="The role of tasks and pages: inserts and reads.")],
+    keeper: Annotated[str, typer.Option("--keeper", help="The role of housekeeping: adds seals, too.")],
+    json: Json = False,
+) -> None:
+    """Give two roles of PostgreSQL exactly what they need in the ledger: neither may rewrite or remove a row.
+
+    Run it as the owner, after each `ledger upgrade`.
+    """
+    from retraining.ledger.roles import grant
+
+    grant(workspace().settings.ledger, services, keeper)
+    if json:
+        print_json({"services": services, "keeper": keeper})
+    else:
+        console.print(f"{services} may insert and read; {keeper} may seal, too; neither may change a row", markup=False)
+
+
+@ledger_app.command("seal")
+def ledger_seal(
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Seal all that is there, after a restored backup say; needs --reason.")
+    ] = False,
+    reason: Reason = "",
+    json: Json = False,
+) -> None:
+    """Seal what was added to the ledger since the last seal, as housekeeping does daily. `check --ledger` compares."""
+    from retraining.care.seal import describe, seal
+
+    why = f"by {person()}: {given_reason(reason, 'sealing anew')}" if anew else ""
+    made = seal(workspace(housekeeping=True), why)
+    if json:
+        print_json(None if made is None else to_dict(made))
+    else:
+        console.print(describe(made), markup=False)
 
 
 def _print(champion: Champion, as_json: bool) -> None:

@@ -14,9 +14,13 @@ from retraining.records import short
 
 if TYPE_CHECKING:
     from retraining.care.erase import Erasure
+    from retraining.care.sealed import SealCheck
 
 _SHOWN_USERS = 4
 """Who needs an object, at most: the live champion comes first, and it is what matters."""
+
+_SHOWN_ROWS = 20
+"""Rows that a table of findings names: who looks further takes `--json`."""
 
 
 def n_bytes(count: int) -> str:
@@ -54,7 +58,33 @@ def print_verification(found: Verification) -> None:
 
 
 def _count(things: Sized, name: str) -> str:
-    return f"{len(things):,} {name}" + ("" if len(things) == 1 else "s")
+    return _count_of(len(things), name)
+
+
+def _count_of(count: int, name: str) -> str:
+    return f"{count:,} {name}" + ("" if count == 1 else "s")
+
+
+def print_seals(found: SealCheck) -> None:
+    """Print what is not as it was sealed, what to do, and a sentence that sums it up."""
+    if found.findings:
+        rows = [(f.what, f.table, f.key, f.row or None, f.seal) for f in found.findings[:_SHOWN_ROWS]]
+        print_table("Ledger", ("", "table", "key", "row", "seal"), rows)
+        if len(found.findings) > _SHOWN_ROWS:
+            console.print(f"and {len(found.findings) - _SHOWN_ROWS:,} more; --json names each", markup=False)
+        for advice in dict.fromkeys(f.advice for f in found.findings):
+            console.print(advice, markup=False)
+    for note in found.notes:
+        console.print(f"note: {note}", markup=False)
+    if not found.sealed_at:
+        console.print("the ledger was never sealed: housekeeping does it daily, `ledger seal` now", markup=False)
+        return
+    until = (
+        f"{_count_of(found.n_seals, 'seal')} until {found.sealed_at:%Y-%m-%d %H:%M} UTC, digest {short(found.digest)}"
+    )
+    wrong = ", ".join(f"{n:,} {what}" for what, n in found.counts.items()) or f"{len(found.findings) or 'none'} altered"
+    text = f"{found.n_rows:,} rows under {until}: {wrong}; {found.n_unsealed:,} rows are not sealed yet"
+    console.print(text, markup=False)
 
 
 def print_plan(made: Plan) -> None:

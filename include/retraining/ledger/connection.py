@@ -9,10 +9,10 @@ from importlib import import_module
 from typing import Any, TypeVar
 
 from sqlalchemy import CTE, ColumnElement, CompoundSelect, Connection, Insert, Select, Table, and_, func, select
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from retraining.errors import Unavailable
+from retraining.errors import LedgerError, Unavailable
 from retraining.ledger.database import READS, close_engine, first_line, open_engine
 from retraining.records import from_dict
 
@@ -54,6 +54,13 @@ class Connected:
             url = self._engine.url.render_as_string(hide_password=True)
             cause = first_line(getattr(error, "orig", None) or error)
             raise Unavailable(f"ledger {url}: {cause}. Nothing was recorded.") from error
+        except ProgrammingError as error:
+            if "permission denied" not in str(error):
+                raise
+            raise LedgerError(
+                f"ledger: {first_line(error.orig)}. Nothing was recorded. This role may not do that: another one, of "
+                "RETRAINING_LEDGER_KEEPER, is housekeeping's, and `ledger grant` gives both what they need."
+            ) from error
 
     def _insert(self, connection: Connection, table: Table, row: dict[str, Any]) -> bool:
         """Add a row; return whether it was not there yet. Whatever else is wrong with it is an error."""

@@ -91,6 +91,13 @@ def _upgraded(url: str, variable: str) -> Engine:
         if engine.dialect.name == "sqlite" and parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         _upgrade(engine)
+    except ProgrammingError as error:  # a role that may insert and read, and the owner has not migrated yet
+        engine.dispose()
+        shown = parsed.render_as_string(hide_password=True)
+        raise Unavailable(
+            f"ledger {shown}: its tables are not those of this version, and this role may not change them: "
+            f"{first_line(error.orig)}. Run `python -m retraining ledger upgrade` as their owner."
+        ) from error
     except (OperationalError, OSError) as error:
         engine.dispose()
         shown, cause = parsed.render_as_string(hide_password=True), getattr(error, "orig", error)

@@ -11,6 +11,7 @@ from retraining.ledger.people import People
 from retraining.ledger.quarantine import Quarantine
 from retraining.ledger.readings import Readings
 from retraining.ledger.requests import Requests
+from retraining.ledger.seals import Seals
 from retraining.ledger.upkeep import Upkeep
 from retraining.ledger.verdicts import Verdicts
 from retraining.ledger.watched import Watched
@@ -18,6 +19,19 @@ from retraining.ledger.work import Work
 
 
 class Ledger(
-    Alerts, Champions, Marks, Newest, Origins, People, Quarantine, Readings, Requests, Upkeep, Verdicts, Watched, Work
+    Alerts,
+    Champions,
+    Marks,
+    Newest,
+    Origins,
+    People,
+    Quarantine,
+    Readings,
+    Requests,
+    Seals,
+    Upkeep,
+    Verdicts,
+    Watched,
+    Work,
 ):
     """The append-only record of one installation."""

@@ -230,3 +230,9 @@ alerts = _table(
     Index("ix_alerts_newest", "model", "row"),
     Index("ix_alerts_as_of", "as_of"),
 )
+seals = _table(
+    "seals",
+    Column("sequence", Integer, nullable=False, unique=True),
+    Column("digest", _ID, nullable=False, unique=True),
+    Column("body", JSON, nullable=False),
+)

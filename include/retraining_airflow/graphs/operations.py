@@ -32,8 +32,9 @@ Daily. Completes what a killed deploy left in MLflow, reports an alias that was 
 live champion that is stale or whose YAML is gone. A model for which that fails (its YAML no longer loads, MLflow
 refuses it) gets an alert of its own and stops no other; the task fails when all are done. `free_space` frees what
 nothing needs any more: never what the champion, the one before it, an open verdict, an open request or
-`retention.keep` needs.
-`python -m retraining housekeeping --dry-run` says what it would free."""
+`retention.keep` needs. `python -m retraining housekeeping --dry-run` says what it would free. `seal` keeps a digest of
+what was added to the ledger since the last seal, chained to it, in ledger and store; the log has the digest, too, and
+`python -m retraining check --ledger` names what was rewritten, removed or slipped in since."""
 
 
 def build_override() -> DAG:
@@ -88,7 +89,7 @@ def build_housekeeping() -> DAG:
     @dag(
         dag_id="housekeeping",
         schedule=cron("30 3 * * *"),
-        description="Reconcile the registry, find stale models, free space",
+        description="Reconcile the registry, find stale models, free space, seal the ledger",
         doc_md=_HOUSEKEEPING,
         params={"as_of": as_of_param()},
         **_SHARED,
@@ -97,6 +98,7 @@ def build_housekeeping() -> DAG:
         reconcile()
         find_stale()
         free_space()
+        seal()
 
     return graph()
 
@@ -171,7 +173,7 @@ def reconcile() -> list[str]:
     """Compare MLflow's alias with the ledger, model by model; one that cannot be compared fails the task at its end."""
     from retraining.care.reconcile import reconcile_all
 
-    with boundary.stage() as work:
+    with boundary.stage(housekeeping=True) as work:
         found = reconcile_all(work, boundary.as_of(get_current_context()))
         print("\n".join(found.said))
         found.require_whole()
@@ -183,7 +185,7 @@ def find_stale() -> list[str]:
     """Raise an alert for stale champions and for champions without a spec that loads."""
     from retraining.care.reconcile import find_stale as find
 
-    with boundary.stage() as work:
+    with boundary.stage(housekeeping=True) as work:
         found = find(work, boundary.as_of(get_current_context()))
         print("\n".join(found.said) or "nothing is stale")
         found.require_whole()
@@ -195,8 +197,20 @@ def free_space() -> Ids:
     """Free what no champion, verdict, request or run needs and retention.keep no longer keeps."""
     from retraining.care import retention
 
-    with boundary.stage() as work:
+    with boundary.stage(housekeeping=True) as work:
         plan = retention.plan(work, boundary.as_of(get_current_context()))
         done = retention.sweep(work, plan)
     print(plan.held or f"freed {done.n_objects:,} objects, {done.n_bytes:,} bytes")
     return {"n_objects": done.n_objects, "n_bytes": done.n_bytes, "n_readings": done.n_readings}
+
+
+@task
+def seal() -> str:
+    """Seal what was added to the ledger since the last seal; the log keeps the digest."""
+    from retraining.care.seal import describe
+    from retraining.care.seal import seal as seal_ledger
+
+    with boundary.stage(housekeeping=True) as work:
+        text = describe(seal_ledger(work))
+    print(text)
+    return text

@@ -17,8 +17,10 @@ from retraining.cli.app import app
 from retraining.cli.common import person
 from retraining.errors import RequestError
 from retraining.pipeline.admission import admit
-from retraining.records import Verdict
+from retraining.records import Release, Served, Verdict
+from retraining.records.judging import Decision
 from retraining.rollout.allowed import approvers_left, require_allowed, triggered
+from retraining.rollout.approval import question, record_answer
 from retraining.rollout.override import override
 from retraining.rollout.rollback import rollback
 from retraining.workspace import Workspace
@@ -30,13 +32,15 @@ AS_OF = day(40)
 FOUR_EYES = {"four_eyes": True}
 
 
-def judged(folder: Path, gate: dict[str, Any], *runs: tuple[str, str | None]) -> tuple[Workspace, Verdict]:
-    """Return an installation with a rejected verdict, from runs that were started so and by these accounts."""
+def judged(
+    folder: Path, gate: dict[str, Any], *runs: tuple[str, str | None], decision: Decision = "reject"
+) -> tuple[Workspace, Verdict]:
+    """Return an installation with a verdict, from runs that were started so and by these accounts."""
     work = tiny(folder, changes={"gate": gate})
     frozen = work.spec(NAME)
     for trigger, by in runs:
         admit(work, frozen, as_of=AS_OF, fallback=AS_OF, trigger=trigger, reason="", dry_run=False, by=by)
-    made = verdict("f" * 64, decision="reject", evaluation=evaluation(spec_id=work.freeze(frozen), as_of=AS_OF))
+    made = verdict("f" * 64, decision=decision, evaluation=evaluation(spec_id=work.freeze(frozen), as_of=AS_OF))
     work.ledger.add_verdict(made, ())
     return work, made
 
@@ -89,6 +93,22 @@ def test_the_one_who_triggered_the_run_is_not_asked(tmp_path: Path) -> None:
     work, made = judged(tmp_path / "alone", {**FOUR_EYES, "approvers": ["ann"]}, ANN)
     with pytest.raises(RequestError, match=r"every one of gate.approvers \(ann\) triggered .* Add one"):
         approvers_left(work, made)
+
+
+def test_an_answer_by_nobody_or_by_the_one_who_triggered_the_run_is_not_recorded(tmp_path: Path) -> None:
+    work, made = judged(tmp_path, {**FOUR_EYES, "approval": "required"}, ANN, decision="promote")
+    served = Served(0.1, 5.0, 300.0, 0.1, 0.0)
+    work.ledger.add_release(Release("r" * 64, NAME, made.id, "s", day(39), "run", 0.0, 10, served, ()))
+    asked = question(work, made.id, day(41))
+    assert asked.approvers == () and "anybody who may run this DAG, but not ann, who triggered the run" in asked.body
+    for account, refusal in (
+        ("", "an answer needs a named person"),
+        ("ann", "ann triggered the run of verdict ffffffff"),
+    ):
+        with pytest.raises(RequestError, match=refusal):
+            record_answer(work, made.id, approved=True, by="Ann", user_id=account, reason="")
+        assert work.ledger.approval(made.id) is None
+    assert record_answer(work, made.id, approved=True, by="Bob", user_id="bob", reason="").approved
 
 
 def test_a_rollback_needs_a_named_person_and_no_approver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
