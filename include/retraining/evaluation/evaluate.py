@@ -4,29 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Literal
 
-from retraining.artifacts.stored import ModelCard, read_card
-from retraining.errors import Damaged, TrainingFailed
 from retraining.evaluation import evidence, finalist
 from retraining.evaluation.comparison import beyond_the_metric, figures_of, n_classes_of
 from retraining.evaluation.describe import describe
 from retraining.evaluation.holdout import Judged, Scored, judge, leaked_rows
 from retraining.evaluation.rivals import rivals_of, with_rivals
+from retraining.evaluation.rule import rule_of
 from retraining.records import Champion, Evaluation, Snapshot, Trained, Window, digest_of, to_dict
 from retraining.spec import FrozenSpec
 from retraining.stats.metrics import find_metric
 from retraining.workspace import Workspace
-
-
-def choose_rule(frozen: FrozenSpec, estimator: str, champion: ModelCard | None) -> Literal["refresh", "replace"]:
-    """A refresh is the same recipe on newer data; anything else must prove that it is better."""
-    if frozen.spec.gate.rule != "auto":
-        return frozen.spec.gate.rule
-    if champion is None:
-        return "replace"  # what it was cannot be read
-    same = champion.learning_id == frozen.learning_id and champion.estimator == estimator
-    return "refresh" if same else "replace"
 
 
 def nothing_new(
@@ -162,19 +150,6 @@ def _evaluate(
     if judged is not None and figures["candidate"] is not None:
         _show(workspace, frozen, trained, evaluation, judged)
     return evaluation
-
-
-def rule_of(
-    workspace: Workspace, frozen: FrozenSpec, estimator: str, champion: Champion | None
-) -> Literal["first", "refresh", "replace"]:
-    """Return the question that a candidate must answer; a champion whose card cannot be read is replaced."""
-    if champion is None:
-        return "first"
-    try:
-        card = read_card(workspace.store, champion.release_id)
-    except (Damaged, TrainingFailed):
-        card = None
-    return choose_rule(frozen, estimator, card)
 
 
 def _leaked(workspace: Workspace, frozen: FrozenSpec, holdout: Snapshot, trained: Trained, judged: Judged) -> int:

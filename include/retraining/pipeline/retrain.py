@@ -59,11 +59,12 @@ def _has_learnt_all(
 ) -> bool:
     """Tell whether nothing is newer than what the champion was trained on, or without a time was judged on."""
     from retraining.artifacts import stored
+    from retraining.evaluation.rule import learnt_as
 
     if frozen.spec.data.time_ordered:
         return champion.cutoff >= holdout.end
     card = stored.read_card(workspace.store, champion.release_id)
-    return (card.snapshot_id, card.learning_id) == (train.id, frozen.learning_id)
+    return card.snapshot_id == train.id and learnt_as(workspace, frozen, card)
 
 
 def snapshot_ids(ingested: Ingested) -> dict[str, Any]:
