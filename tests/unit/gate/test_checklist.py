@@ -81,7 +81,7 @@ def test_a_good_candidate_passes_every_item_in_reading_order() -> None:
         ("case: a storm delays", "pass"),
         ("opponent", "pass"),
     ]
-    assert len(CANDIDATE) == 7, "a new item needs a case in which it alone blocks"
+    assert len(CANDIDATE) == 8, "a new item needs a case in which it alone blocks, unless it only warns"
 
 
 @pytest.mark.parametrize(
