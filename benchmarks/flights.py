@@ -57,7 +57,11 @@ class Flights:
 
     def predictions(self, model: Any, rows: NDArray[np.intp]) -> Array:
         """Return a model's predictions for rows."""
-        return predict(model, self.frozen.spec.training.task, self.x.iloc[rows])
+        return self.answers(model, self.x.iloc[rows])
+
+    def answers(self, model: Any, x: pd.DataFrame) -> Array:
+        """Return a model's predictions for any feature matrix."""
+        return predict(model, self.frozen.spec.training.task, x)
 
     @property
     def cutoffs(self) -> list[datetime]:

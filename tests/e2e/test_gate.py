@@ -51,12 +51,15 @@ def test_a_challenger_that_meets_everything_is_promoted(champion: Workspace) -> 
         "validation",
         "environment",
         "baseline",
+        "footing",
         "slice: kind = a",
         "slice: kind = b",
         "slice: kind = c",
         "calibration",
         "case: x1 helps",
+        "anchor",
         "champion",
+        "opponent",
     ]
     assert result.verdict.evaluation.rule == "refresh", "cases and slices do not make it another recipe"
     release = champion.ledger.release_of(result.verdict.id)

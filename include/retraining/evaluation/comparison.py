@@ -38,8 +38,8 @@ class Comparison:
         found = float(resampled(self._metric, y, _some(predictions, rows), blocks, whole)[0])
         return None if np.isnan(found) else found
 
-    def gain(self, old: Array, rows: NDArray[np.bool_] | None = None) -> Estimate | None:
-        """Return how much better the candidate is; None where that has no error.
+    def gain(self, old: Array, rows: NDArray[np.bool_] | None = None, *, new: Array | None = None) -> Estimate | None:
+        """Return how much better the candidate, or `new`, is; None where that has no error.
 
         On less than four distinct days the stated error does not hold. Without one of its days the metric may be
         undefined. What has no error is no comparison.
@@ -47,7 +47,7 @@ class Comparison:
         y, blocks, days = self._of(rows)
         if len(y) == 0 or int(blocks.max()) == 0 or (days is not None and int(days.max()) + 1 < MIN_DAYS):
             return None
-        new, old = _some(self._judged.candidate, rows), _some(old, rows)
+        new, old = _some(self._judged.candidate if new is None else new, rows), _some(old, rows)
         found = paired_difference(self._metric, y, new, old, blocks, alpha=self._alpha, seed=self._seed, days=days)
         return found if np.isfinite(found.standard_error) else None
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from retraining.evaluation import evidence, finalist
 from retraining.evaluation.comparison import beyond_the_metric, figures_of, n_classes_of
 from retraining.evaluation.describe import describe
+from retraining.evaluation.footing import footing_of
 from retraining.evaluation.holdout import Judged, Scored, judge, leaked_rows
 from retraining.evaluation.rivals import rivals_of, with_rivals
 from retraining.evaluation.rule import rule_of
@@ -109,12 +110,13 @@ def _evaluate(
     looks = workspace.ledger.looks_at(frozen.model, window)
     rule = rule_of(workspace, frozen, trained.estimator, champion)
     judged = None if holdout is None else judge(workspace, frozen, trained, holdout)
-    leaked = 0
+    metric = find_metric(frozen.spec.training.metric, frozen.spec.training.task)
+    leaked, footing = 0, None
     if judged is not None and holdout is not None:
         rivals, where = rivals_of(workspace, frozen, champion, window), f"{frozen.model}, {holdout.describe()}"
         judged = with_rivals(workspace, judged, champion, rivals, where, refresh=rule == "refresh")
         leaked = _leaked(workspace, frozen, holdout, trained, judged)
-    metric = find_metric(frozen.spec.training.metric, frozen.spec.training.task)
+        footing = footing_of(workspace, frozen, judged, metric, looks, window, where)
     figures = figures_of(frozen, judged, metric, looks)
     evaluation = Evaluation(
         model=frozen.model,
@@ -141,6 +143,7 @@ def _evaluate(
         incomparable=judged.champion.problem if judged and judged.champion else None,
         leaked_rows=leaked,
         chosen=trained.why,
+        footing=footing,
         refit_id=refit_id,
         validated=evidence.validated(workspace.ledger, frozen.model, _judged_on(trained, holdout)),
         locked=evidence.locked(workspace.settings.lock),

@@ -11,6 +11,7 @@ from math import isnan
 from typing import TypeVar
 
 from retraining.gate.champion import against_champions, allowed_loss, decisive
+from retraining.gate.footing import footing
 from retraining.gate.policy import Policy
 from retraining.records import CaseResult, Evaluation, Evidence, Item, SliceResult
 from retraining.spec.gate import TELLS
@@ -184,6 +185,7 @@ CANDIDATE: tuple[Callable[[Evaluation, Policy], tuple[Item, ...]], ...] = (
     validated,
     locked_environment,
     beats_baseline,
+    footing,
     slices,
     calibration,
     behaviour,

@@ -88,6 +88,12 @@ class Newest(Connected):
         query = query if dry_runs else query.where(_SERIOUS)
         return self._records(Verdict, query.order_by(c.row.desc()).limit(count))
 
+    def verdicts_before(self, model: str, time: datetime, count: int) -> list[Verdict]:
+        """Return the `count` newest verdicts whose holdouts ended by a time, newest holdout first; no dry runs."""
+        c = t.verdicts.c
+        query = select(c.body).where(c.model == model, c.holdout_end <= time, _SERIOUS)
+        return self._records(Verdict, query.order_by(c.holdout_end.desc(), c.row.desc()).limit(count))
+
     def last_verdict_time(self, model: str, until: datetime | None = None) -> datetime | None:
         """Return the newest as-of time, not after `until`, of a model's verdicts that were not dry runs."""
         c = t.verdicts.c

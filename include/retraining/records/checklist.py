@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 
@@ -97,3 +98,47 @@ class Served:
     memory_mb: float
     size_mb: float
     difference: float
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A feature column of the holdout that is not what it was in the champion's training rows.
+
+    `how` it moved decides what `before` and `after` are. `sign`: its rank correlation with the champion's predictions
+    then, and with the truth now. `scale`: its median; `spread`: its interquartile range. `nulls`: the share of missing
+    values. `categories`: the share of rows whose category was not there. `importance` is the column's share, 0 to 1.
+    """
+
+    column: str
+    how: Literal["sign", "scale", "spread", "nulls", "categories"]
+    before: float
+    after: float
+    importance: float
+
+
+@dataclass(frozen=True)
+class Held:
+    """A model's own figure on a holdout that it had not learnt, and what was to be expected of it on those rows.
+
+    Expected is what the model's own probabilities promise; for a regression, the figure of a model without features.
+    Both are in the metric's unit.
+    """
+
+    end: datetime
+    figure: float
+    expected: float
+
+
+@dataclass(frozen=True)
+class Footing:
+    """How the champion stands on the newest holdout, beside earlier holdouts, the newest first.
+
+    `who` is the champion where its cut-off is not inside the holdout, else the candidate, which learnt nothing of it
+    either. `lift` is its gain over a model without features, computed where there is a doubt.
+    """
+
+    who: Literal["champion", "candidate"]
+    now: Held
+    lift: Estimate | None
+    earlier: tuple[Held, ...]
+    moved: tuple[Moved, ...]

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from retraining.records.checklist import CalibrationResult, CaseResult, Estimate, Evidence, Item, Served, SliceResult
+from retraining.records.checklist import (
+    CalibrationResult,
+    CaseResult,
+    Estimate,
+    Evidence,
+    Footing,
+    Item,
+    Served,
+    SliceResult,
+)
 from retraining.records.data import Window
 
 
@@ -27,6 +36,27 @@ class Admission:
     requests: tuple[str, ...]
     skip: str | None
     by: str | None = None
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Which of the training rows a recipe learns: the newest `window` of them, or those from `since` on; else all."""
+
+    window: timedelta | None = None
+    since: datetime | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it learns all of them."""
+        return self.window is None and self.since is None
+
+    def begins(self, cutoff: datetime) -> datetime | None:
+        """Return when the rows begin that are learnt up to a cut-off; None where all are."""
+        return self.since if self.window is None else cutoff - self.window
+
+
+WHOLE = Reach()
+"""Every row of the training window."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +88,7 @@ class Tried:
     predictions_id: str
     n_tried: int
     n_settings: int
+    reach: Reach = WHOLE
 
     @property
     def predictions_key(self) -> str:
@@ -72,7 +103,7 @@ class Tried:
 
 @dataclass(frozen=True)
 class Trained:
-    """The chosen candidate, fitted up to the holdout. `recipe_id` is of spec, estimator, parameters and seed."""
+    """The chosen candidate, fitted up to the holdout. `recipe_id` is of spec, estimator, parameters, seed and reach."""
 
     model: str
     recipe_id: str
@@ -86,6 +117,7 @@ class Trained:
     cutoff: datetime
     scores: tuple[CandidateScore, ...]
     why: str
+    reach: Reach = WHOLE
 
 
 @dataclass(frozen=True)
@@ -162,6 +194,8 @@ class Evaluation:
     anchor: Rival | None = None
     told: tuple[tuple[str, float], ...] = ()
     """Features that alone tell the target on the holdout, and how much of it."""
+    footing: Footing | None = None
+    """How the champion itself does on the newest rows; None in verdicts from before this was kept, and without time."""
 
 
 Decision = Literal["promote", "reject", "inconclusive", "superseded", "nothing_new"]
