@@ -33,6 +33,7 @@ from retraining.records import (
     Closing,
     DayPerformance,
     Deployment,
+    Evaluation,
     Item,
     Override,
     PredictionSet,
@@ -120,11 +121,18 @@ def _frozen(ledger: Ledger) -> None:
     ledger.add_provenance(digest_of("snapshot"), Provenance(NAME, day(5), SOURCE, (day(3),)))
 
 
+def _evaluation(model: str) -> Evaluation:
+    """Return an evaluation without what was added since the first dump: what a record lacks is read as its default."""
+    fields = dataclasses.fields(Evaluation)
+    later = {f.name: f.default for f in fields if f.default is not dataclasses.MISSING and f.name != "chosen"}
+    return evaluation(model=model, **later)
+
+
 def _work(ledger: Ledger) -> None:
     for model in (NAME, OTHER):
         ledger.finish(model, "train", "t1", trained(model))
         ledger.finish(model, "candidate", "c1", tried(model))
-        ledger.finish(model, "evaluate", "e1", evaluation(model=model))
+        ledger.finish(model, "evaluate", "e1", _evaluation(model))
     ledger.finish(NAME, "performance", "p1", performance(45))
     ledger.finish_many(NAME, "validation", {digest_of("report"): {"report_key": "reports/validation/1.html"}})
     ledger.finish_many(NAME, "partition", {digest_of("partition"): {"start": day(1).isoformat(), "n_rows": 40}})
@@ -133,7 +141,7 @@ def _work(ledger: Ledger) -> None:
 
 def _judged(ledger: Ledger) -> None:
     for model, letter in ((NAME, "a"), (OTHER, "b")):
-        judged = evaluation(model=model)
+        judged = _evaluation(model)
         for number, changed in enumerate(({}, {"decision": "reject"}, {"dry_run": True}, {"decision": "inconclusive"})):
             made = dataclasses.replace(verdict(digest_of([model, number]), model=model, evaluation=judged), **changed)
             ledger.add_verdict(dataclasses.replace(made, checklist=(_ITEM,)), [])
@@ -156,7 +164,7 @@ def _asked(ledger: Ledger) -> None:
     ledger.add_request(dataclasses.replace(request("r4", 51), model=OTHER))
     # of a request that was served: so that ledgers from before there were closings say the same of what is open
     ledger.add_closing(Closing("r1", NAME, "Ann", "ann", "the fair is over", day(52)))
-    ledger.add_verdict(verdict(digest_of("serves"), decision="nothing_new"), ["r1"])
+    ledger.add_verdict(verdict(digest_of("serves"), decision="nothing_new", evaluation=_evaluation(NAME)), ["r1"])
 
 
 def _watched(ledger: Ledger) -> None:
@@ -239,7 +247,7 @@ def everything(ledger: Ledger) -> dict[str, Any]:
 _READ: dict[str, Callable[[Ledger, str], Any]] = {
     "trained": lambda ledger, model: ledger.recorded(Trained, model, "train"),
     "tried": lambda ledger, model: ledger.recorded(Tried, model, "candidate"),
-    "evaluations": lambda ledger, model: ledger.finished_all(model, "evaluate"),
+    "evaluations": lambda ledger, model: ledger.recorded(Evaluation, model, "evaluate"),
     "performance": lambda ledger, model: ledger.finished(DayPerformance, model, "performance", "p1"),
     "validations": lambda ledger, model: ledger.finished_all(model, "validation"),
     "partitions": lambda ledger, model: ledger.finished_all(model, "partition"),
