@@ -51,6 +51,7 @@ from retraining.records.judging import (
     Tried,
     Verdict,
 )
+from retraining.records.replacing import OriginFigures, Replacement, Rolled
 from retraining.records.watching import (
     Alert,
     Change,
@@ -89,13 +90,16 @@ __all__ = [
     "Item",
     "Manifest",
     "Measurement",
+    "OriginFigures",
     "Override",
     "PredictionSet",
     "Provenance",
     "Release",
+    "Replacement",
     "Reproduction",
     "Request",
     "Rival",
+    "Rolled",
     "Served",
     "SetAside",
     "SliceResult",

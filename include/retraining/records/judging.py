@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from retraining.records.checklist import CalibrationResult, CaseResult, Estimate, Evidence, Item, Served, SliceResult
 from retraining.records.data import Window
+from retraining.records.replacing import Replacement
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,8 @@ class Trained:
     cutoff: datetime
     scores: tuple[CandidateScore, ...]
     why: str
+    again: bool = False
+    """Whether it is a champion's recipe learnt again, and nothing was tried or chosen."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,10 @@ class Evaluation:
     """Holdout rows newer than the champion's cut-off; None in verdicts from before it was judged on a part."""
     opponent: Rival | None = None
     anchor: Rival | None = None
+    replacement: Replacement | None = None
+    """How a replacement was compared; None for another rule, and in verdicts from before recipes were compared."""
+    instead_of: str | None = None
+    """The verdict on a replacement that did not pass, in whose place the champion's own recipe is judged here."""
 
 
 Decision = Literal["promote", "reject", "inconclusive", "superseded", "nothing_new"]
