@@ -24,7 +24,7 @@ from retraining.workspace import Workspace
 from retraining_airflow.boundary import named_user
 from samples import records
 from samples.tiny import NAME, day, environ, merged, retrain, write_model
-from tests.e2e.conftest import FIRST, SECOND, misled
+from tests.e2e.conftest import FIRST, SECOND, edit, misled
 from tests.support.parse import FOLDER, file_of
 
 _MOST_BYTES = 1000
@@ -59,7 +59,8 @@ def test_a_retraining_ends_in_a_champion_and_tasks_hand_each_other_ids_and_no_re
     new: Workspace, run: Run, quick_preflight: None
 ) -> None:
     state, tasks, _ = run(new, f"retrain__{NAME}", FIRST, reason="first one")
-    assert (state, tasks.pop("ask"), set(tasks.values())) == ("success", "skipped", {"success"})
+    assert (state, {task for task, how in tasks.items() if how != "success"}) == ("success", {"ask", "roll"})
+    assert tasks["ask"] == tasks["roll"] == "skipped"
     (champion,) = Workspace(new.settings).ledger.champions(NAME)
     assert (champion.sequence, champion.version, champion.as_of, champion.by) == (1, 1, FIRST, "gate")
     assert new.registry.alias(NAME) == 1
@@ -131,16 +132,33 @@ def test_a_run_that_is_not_admitted_skips_every_stage(
 def test_a_rejected_challenger_is_a_green_run(champion: Workspace, run: Run) -> None:
     state, tasks, _ = run(misled(champion), f"retrain__{NAME}", SECOND)
     assert state == "success"
-    assert {task for task, how in tasks.items() if how == "skipped"} == {"release", "deploy", "ask"}
+    assert {task for task, how in tasks.items() if how == "skipped"} == {"roll", "release", "deploy", "ask"}
     assert [v.decision for v in champion.ledger.verdicts(NAME)] == ["promote", "reject"]
     assert len(champion.ledger.champions(NAME)) == 1
     assert triggered(champion, champion.ledger.verdicts(NAME)[-1]).accounts == ("dag_test",), "for gate.four_eyes"
 
 
+def test_a_replacement_is_rolled_by_tasks_and_the_own_recipe_is_released_in_its_place(
+    champion: Workspace, run: Run, quick_preflight: None
+) -> None:
+    workspace = edit(champion, {"training": {"candidates": [{"estimator": LINEAR, "params": {"C": 1e-6}}]}})
+    state, tasks, _ = run(workspace, f"retrain__{NAME}", SECOND)
+    assert state == "success" and {task for task, how in tasks.items() if how != "success"} == {"ask"}
+    assert {"roll", "roll[1]", "roll[2]"} <= set(tasks)
+    first, replacement, own = champion.ledger.verdicts(NAME)
+    assert replacement.evaluation.replacement is not None and len(replacement.evaluation.replacement.origins) == 3
+    assert own.evaluation.instead_of == replacement.id != first.id
+    live = champion.ledger.champion(NAME)
+    assert live is not None and (live.sequence, live.verdict_id) == (2, own.id)
+    with create_session() as session:
+        said = session.execute(select(XComModel.value).where(XComModel.task_id == "announce")).scalars().all()[-1]
+    assert f"{replacement.decision} ({replacement.id[:8]})" in said and "in its place the champion's own recipe" in said
+
+
 def test_without_a_newer_row_no_candidate_is_tried(champion: Workspace, run: Run) -> None:
     state, tasks, _ = run(champion, f"retrain__{NAME}", FIRST)
     assert state == "success"
-    skipped = {"train", "choose", "release", "deploy", "ask"}
+    skipped = {"train", "choose", "origins", "roll", "release", "deploy", "ask"}
     assert {task for task, how in tasks.items() if how == "skipped"} == skipped
     assert [v.decision for v in champion.ledger.verdicts(NAME)] == ["promote", "nothing_new"]
 

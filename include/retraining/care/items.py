@@ -19,7 +19,7 @@ from retraining.data.snapshots import snapshot_key
 from retraining.evaluation.finalist import NO_CANDIDATE, document_key, flips_key, has_document
 from retraining.ledger import Ledger
 from retraining.pages.verdicts.page import page_key
-from retraining.records import Manifest, Release, Trained, Tried, Verdict, digest_of, short
+from retraining.records import Manifest, Release, Rolled, Trained, Tried, Verdict, digest_of, short
 from retraining.spec import spec_key
 from retraining.store import Entry, Store
 
@@ -138,6 +138,7 @@ class ModelRecords:
     trained: Mapping[str, Trained]
     """By artifact."""
     tried: tuple[Tried, ...]
+    rolled: tuple[Rolled, ...] = ()
 
     @classmethod
     def of(cls, ledger: Ledger, model: str) -> ModelRecords:
@@ -149,12 +150,15 @@ class ModelRecords:
             {r.verdict_id: r for r in ledger.releases(model)},
             {t.artifact_id: t for t in trained},
             tuple(ledger.recorded(Tried, model, "candidate").values()),
+            tuple(ledger.recorded(Rolled, model, "origin").values()),
         )
 
     def tried_for(self, trained: Trained) -> set[str]:
-        """Return the items of the predictions that a candidate was chosen by: they go when it goes."""
-        mine = (trained.spec_id, trained.snapshot_id)
-        return {t.predictions_key for t in self.tried if (t.spec_id, t.snapshot_id) == mine}
+        """Return the items of the predictions that a candidate was chosen and judged by: they go when it goes."""
+        mine, judged = (trained.spec_id, trained.snapshot_id), (trained.recipe_id, trained.snapshot_id)
+        tried = {t.predictions_key for t in self.tried if (t.spec_id, t.snapshot_id) == mine}
+        rolled = [r.predictions_key for r in self.rolled if (r.recipe_id, r.snapshot_id) == judged]
+        return tried | {key for key in rolled if key is not None}
 
     def needs_of(self, verdict_id: str | None) -> set[str]:
         """Return the items that judged, made and can make again what a verdict is about."""

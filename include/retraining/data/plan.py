@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from retraining.data import rows
 from retraining.records import Window
 from retraining.spec.data import Data
-from retraining.windows import floor, nominal, step
+from retraining.windows import floor, nominal, partitions, step
 
 
 def mature_end(data: Data, as_of: datetime) -> datetime:
@@ -31,3 +31,26 @@ def plan_windows(data: Data, training: timedelta, holdout: timedelta, as_of: dat
     length = max(1, round(training / unit))
     train = Window(step(start, data.partition, -length), start)
     return train, Window(start, end), Window(step(end, data.partition, -length), end)
+
+
+def plan_origins(data: Data, training: timedelta, holdout: Window, most: int) -> tuple[Window, ...]:
+    """Return the holdouts that a replacement is judged over, the newest first.
+
+    Each ends where the next one begins, and has at least half of the training window before it. Rows without a time
+    have one holdout.
+    """
+    if not data.time_ordered:
+        return (holdout,)
+    length = sum(1 for _ in partitions(holdout, data.partition))
+    found = [holdout]
+    while len(found) < n_origins(data, training, length * nominal(data.partition), most):
+        end = found[-1].start
+        found.append(Window(step(end, data.partition, -length), end))
+    return tuple(found)
+
+
+def n_origins(data: Data, training: timedelta, holdout: timedelta, most: int) -> int:
+    """Return how many holdouts of a length a training window has room for, the newest after it included."""
+    unit = nominal(data.partition)
+    n_train, n_holdout = (max(1, round(length / unit)) for length in (training, holdout))
+    return min(most, 1 + n_train // (2 * n_holdout)) if data.time_ordered else 1

@@ -80,6 +80,17 @@ def without(
     return _keep(store, ledger, accepted)
 
 
+def part_of(manifest: Manifest, window: Window) -> Manifest:
+    """Return the partitions of a snapshot that lie in a window, under the id they would be frozen by."""
+
+    def inside(known: tuple[Chunk, ...]) -> tuple[Chunk, ...]:
+        return tuple(c for c in known if window.start <= c.start < window.end)
+
+    features, labels = inside(manifest.features), inside(manifest.labels)
+    identity = snapshot_id((*features, *labels), manifest.columns, window)
+    return Manifest(identity, window, manifest.columns, features, labels)
+
+
 def snapshot_id(parts: Iterable[Chunk], columns: Iterable[Column], window: Window) -> str:
     """Return the digest of what makes a snapshot: its chunks, its columns and its window."""
     return digest_of(

@@ -25,9 +25,10 @@ from retraining.stats.telling import told
 class Comparison:
     """Compares the candidate with another model on the same holdout rows, or on some of them."""
 
-    def __init__(self, frozen: FrozenSpec, judged: Judged, metric: Metric, looks: int) -> None:
+    def __init__(self, frozen: FrozenSpec, judged: Judged, metric: Metric, looks: int, among: int = 1) -> None:
+        """Spend the error of a look, shared out among so many candidates that were chosen from by the same rows."""
         self._judged, self._metric, self._seed = judged, metric, frozen.spec.training.seed
-        self._alpha = spent_alpha(1 - frozen.spec.gate.confidence, looks)
+        self._alpha = spent_alpha(1 - frozen.spec.gate.confidence, looks) / among
 
     def value(self, predictions: Array, rows: NDArray[np.bool_] | None = None) -> float | None:
         """Return the metric of predictions; None where it is undefined."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 from retraining.evaluation import evidence, finalist
 from retraining.evaluation.comparison import beyond_the_metric, figures_of, n_classes_of
@@ -11,10 +12,22 @@ from retraining.evaluation.describe import describe
 from retraining.evaluation.footing import footing_of
 from retraining.evaluation.holdout import Judged, Scored, judge, leaked_rows
 from retraining.evaluation.rivals import rivals_of, with_rivals
+from retraining.evaluation.rolled import replacement_of
 from retraining.evaluation.rule import rule_of
-from retraining.records import Champion, Evaluation, Snapshot, Trained, Window, digest_of, to_dict
+from retraining.records import (
+    Champion,
+    Evaluation,
+    Replacement,
+    Rolled,
+    Snapshot,
+    Trained,
+    Window,
+    digest_of,
+    to_dict,
+)
 from retraining.spec import FrozenSpec
 from retraining.stats.metrics import find_metric
+from retraining.train.origins import Contest
 from retraining.workspace import Workspace
 
 
@@ -62,6 +75,9 @@ def evaluate(
     as_of: datetime,
     champion: Champion | None,
     refit_id: str,
+    contest: Contest | str | None = None,
+    rolled: Sequence[Rolled] = (),
+    instead_of: str | None = None,
 ) -> Evaluation:
     """Judge a candidate; finished work is reused.
 
@@ -73,6 +89,10 @@ def evaluate(
         The champion that was in office when the run was admitted.
     refit_id
         The snapshot that the recipe will be fitted on again when it is released.
+    contest, rolled
+        Of a replacement: how the two recipes are compared, or why they are not, and the work of each origin.
+    instead_of
+        The verdict on a replacement in whose place the champion's own recipe is judged, as a refresh.
 
     Raises
     ------
@@ -85,7 +105,9 @@ def evaluate(
     done = workspace.ledger.finished(Evaluation, frozen.model, "evaluate", key)
     if done is not None:
         return done  # above all with its number of earlier looks: a run that is repeated does not look again
-    evaluation = _evaluate(workspace, frozen, trained, holdout, window, as_of, champion, refit_id)
+    evaluation = _evaluate(
+        workspace, frozen, trained, holdout, window, as_of, champion, refit_id, contest, rolled, instead_of
+    )
     if evaluation.incomparable is not None:  # recorded, as every evaluation with a verdict must be, but not reused:
         key = finalist.evaluation_key(evaluation)  # a champion that is restored is compared by the next attempt
     workspace.ledger.finish(frozen.model, "evaluate", key, evaluation)
@@ -106,9 +128,12 @@ def _evaluate(
     as_of: datetime,
     champion: Champion | None,
     refit_id: str,
+    contest: Contest | str | None,
+    rolled: Sequence[Rolled],
+    instead_of: str | None,
 ) -> Evaluation:
-    looks = workspace.ledger.looks_at(frozen.model, window)
-    rule = rule_of(workspace, frozen, trained.estimator, champion)
+    rule = "refresh" if instead_of is not None else rule_of(workspace, frozen, trained.estimator, champion)
+    looks = workspace.ledger.looks_at(frozen.model, seen_by(window, rolled), replace=rule == "replace")
     judged = None if holdout is None else judge(workspace, frozen, trained, holdout)
     metric = find_metric(frozen.spec.training.metric, frozen.spec.training.task)
     leaked, footing = 0, None
@@ -118,19 +143,10 @@ def _evaluate(
         leaked = _leaked(workspace, frozen, holdout, trained, judged)
         footing = footing_of(workspace, frozen, judged, metric, looks, window, where)
     figures = figures_of(frozen, judged, metric, looks)
+    replacement = None if rule != "replace" else _replacement(contest, rolled, judged, looks)
     evaluation = Evaluation(
-        model=frozen.model,
-        recipe_id=trained.recipe_id,
-        candidate_id=trained.artifact_id,
-        champion_release_id=champion.release_id if champion else None,
-        champion_sequence=champion.sequence if champion else None,
-        champion_as_of=champion.as_of if champion else None,
-        champion_cutoff=champion.cutoff if champion else None,
-        holdout_id=window_id(holdout, window),
-        spec_id=frozen.id,
-        window=window,
+        **_about(frozen, trained, champion, holdout, window),
         as_of=as_of,
-        time_ordered=frozen.spec.data.time_ordered,
         rule=rule,
         metric=metric.name,
         greater_is_better=metric.greater_is_better,
@@ -139,20 +155,60 @@ def _evaluate(
         n_blocks=int(judged.blocks.max()) + 1 if judged and len(judged.blocks) else 0,
         n_classes=n_classes_of(frozen, judged),
         looks=looks,
-        confidence=frozen.spec.gate.confidence,
         incomparable=judged.champion.problem if judged and judged.champion else None,
         leaked_rows=leaked,
-        chosen=trained.why,
         footing=footing,
         refit_id=refit_id,
         validated=evidence.validated(workspace.ledger, frozen.model, _judged_on(trained, holdout)),
         locked=evidence.locked(workspace.settings.lock),
+        replacement=replacement,
+        instead_of=instead_of,
         **figures,
         **beyond_the_metric(frozen, judged, metric, looks),
     )
     if judged is not None and figures["candidate"] is not None:
         _show(workspace, frozen, trained, evaluation, judged)
     return evaluation
+
+
+def _about(
+    frozen: FrozenSpec, trained: Trained, champion: Champion | None, holdout: Snapshot | None, window: Window
+) -> dict[str, Any]:
+    """Return the fields of an evaluation that say what it is about."""
+    return {
+        "model": frozen.model,
+        "recipe_id": trained.recipe_id,
+        "candidate_id": trained.artifact_id,
+        "champion_release_id": champion.release_id if champion else None,
+        "champion_sequence": champion.sequence if champion else None,
+        "champion_as_of": champion.as_of if champion else None,
+        "champion_cutoff": champion.cutoff if champion else None,
+        "holdout_id": window_id(holdout, window),
+        "spec_id": frozen.id,
+        "window": window,
+        "time_ordered": frozen.spec.data.time_ordered,
+        "confidence": frozen.spec.gate.confidence,
+        "chosen": trained.why,
+    }
+
+
+def seen_by(window: Window, rolled: Sequence[Rolled]) -> Window:
+    """Return the time in which another verdict on a replacement may have judged some of the same rows.
+
+    It reaches as far after the holdout as before it: the rows of a later verdict begin that long before its own.
+    """
+    start = min([window.start, *(r.holdout.start for r in rolled if r.problem is None)])
+    return window if start == window.start else Window(start, window.end + (window.end - start))
+
+
+def _replacement(
+    contest: Contest | str | None, rolled: Sequence[Rolled], judged: Judged | None, looks: int
+) -> Replacement | None:
+    if contest is None or judged is None or len(judged.data.y) == 0:
+        return None
+    if isinstance(contest, str):
+        return Replacement(problem=contest)
+    return replacement_of(contest, rolled, judged, looks)
 
 
 def _leaked(workspace: Workspace, frozen: FrozenSpec, holdout: Snapshot, trained: Trained, judged: Judged) -> int:

@@ -8,6 +8,7 @@ loss that is too small to be seen at each refresh.
 from __future__ import annotations
 
 from retraining.gate.policy import Policy
+from retraining.gate.replacing import against_recipe, as_it_is, holdouts, is_by_recipe
 from retraining.gate.settling import settle
 from retraining.records import Estimate, Evaluation, Item, Rival, shown_day
 from retraining.windows import format_duration
@@ -21,6 +22,8 @@ def against_champions(e: Evaluation, policy: Policy) -> tuple[Item, ...]:
     if e.champion_release_id is None:
         return (Item("champion", "pass", "no champion", "none", "there is no champion yet"),)
     if e.rule != "refresh" or e.n_days is None:  # without days: a verdict from before there were opponents
+        if is_by_recipe(e) and e.replacement is not None:
+            return (against_recipe(e, e.replacement, policy),)
         return (_by_rule(e, policy),)
     return (*_anchor(e, policy), *_in_office(e, policy), _opponent(e, policy))
 
@@ -41,6 +44,8 @@ def decisive(e: Evaluation) -> tuple[float | None, Estimate | None]:
     """Return the figure and the gain that the rule is about: of the opponent of a refresh, else of the champion."""
     if e.rule == "refresh" and e.opponent is not None and e.opponent.gain is not None:
         return e.opponent.figure, e.opponent.gain
+    if is_by_recipe(e) and e.replacement is not None:
+        return e.replacement.champion, e.replacement.gain
     return e.champion, e.over_champion
 
 
@@ -54,7 +59,11 @@ def comparisons(e: Evaluation) -> tuple[tuple[str, float | None, Estimate | None
     both = (("opponent", e.opponent), ("anchor", e.anchor))
     rivals = [(f"{what} ({_named(rival)})", rival.figure, rival.gain) for what, rival in both if rival is not None]
     part = f" on {e.n_champion_rows:,} newer rows" if e.n_champion_rows not in (None, e.n_rows) else ""
+    champion: list[tuple[str, float | None, Estimate | None]]
     champion = [(f"champion in office{part}", e.champion, e.over_champion)] if e.champion is not None else []
+    if is_by_recipe(e) and e.replacement is not None:
+        r = e.replacement
+        champion = [(f"champion's recipe over {holdouts(r)}", r.champion, r.gain), *champion]
     return (*rivals, *champion, ("model without features", e.baseline, e.over_baseline))
 
 
@@ -69,7 +78,7 @@ def _by_rule(e: Evaluation, policy: Policy) -> Item:
     if e.over_champion is None:
         return _too_few(e, policy, limit)
     n_rows = e.n_rows if e.n_champion_rows is None else e.n_champion_rows
-    figures = _figures(e, e.candidate, e.champion, e.over_champion, n_rows)
+    figures = _figures(e, e.candidate, e.champion, e.over_champion, n_rows) + as_it_is(e)
     return _decided("champion", "the champion", e, policy, e.over_champion, figures)
 
 
@@ -111,7 +120,10 @@ def _decided(name: str, who: str, e: Evaluation, policy: Policy, over: Estimate,
 
 
 def _incomparable(e: Evaluation, limit: str) -> Item:
-    sentence = f"the champion cannot score these rows, so nothing says that the candidate is as good: {e.incomparable}"
+    sentence = (
+        "the champion cannot score these rows, so nothing says that the candidate is as good: "
+        f"{e.incomparable}{as_it_is(e)}"
+    )
     remedy = "data and release as the champion needs them, a rollback, or the override of a named person"
     return Item("champion", "block", "not comparable", limit, sentence, remedy)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from retraining.gate.checklist import checklist
 from retraining.gate.policy import Policy
 from retraining.gate.rivals import MIN_DAYS
-from retraining.records import Decision, Evaluation, Item, Verdict, digest_of
+from retraining.records import Decision, Evaluation, Item, Verdict, digest_of, short
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,12 @@ def decide(evaluation: Evaluation, policy: Policy) -> Judgement:
     A candidate that cannot be compared at all (too few rows, nothing new, an older run) is told so without a list.
     Whatever is missing blocks.
     """
-    return _cannot_be_compared(evaluation, policy) or _by_checklist(checklist(evaluation, policy))
+    found = _cannot_be_compared(evaluation, policy) or _by_checklist(checklist(evaluation, policy))
+    if evaluation.instead_of is None:
+        return found
+    first = short(evaluation.instead_of)
+    why = f"the champion's own recipe on newer rows, because the replacement did not pass (verdict {first})"
+    return replace(found, reasons=(why, *found.reasons))
 
 
 def make_verdict(evaluation: Evaluation, policy: Policy, *, dry_run: bool) -> Verdict:
@@ -53,6 +58,8 @@ def verdict_id(evaluation: Evaluation, decision: Decision, *, dry_run: bool) -> 
     e = evaluation
     bound = [e.model, e.recipe_id, e.candidate_id, e.champion_release_id, e.champion_sequence, e.holdout_id, e.spec_id]
     rivals = [rival.release_id for rival in (e.opponent, e.anchor) if rival is not None]
+    if e.replacement is not None and e.replacement.recipe_id is not None:
+        rivals.append(e.replacement.recipe_id)
     return digest_of([*bound, e.as_of.isoformat(), decision, dry_run, *rivals])
 
 

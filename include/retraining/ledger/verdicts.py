@@ -50,16 +50,19 @@ class Verdicts(Connected):
         near = c.holdout_start.in_((window.start, window.end)) | (c.holdout_end == window.end)
         return self._records(Verdict, select(c.body).where(c.model == model, near).order_by(c.row))
 
-    def looks_at(self, model: str, window: Window) -> int:
+    def looks_at(self, model: str, window: Window, *, replace: bool) -> int:
         """Count the verdicts that judged rows of this window before; each further look widens the interval.
 
-        One that came to no checklist (too few rows, say) could not have promoted, and is no look.
+        One that came to no checklist (too few rows, say) could not have promoted, and is no look. A replacement and a
+        refresh are two questions, each with an error of its own: looks are counted by question.
         """
         c = t.verdicts.c
         overlaps = (c.holdout_start < window.end, c.holdout_end > window.start)
         # not func.json_array_length: a library that is imported beside us registers a class of that name
         listed = Function("json_array_length", c.body["checklist"], type_=Integer()) > 0
-        query = select(func.count()).where(c.model == model, c.decision.in_(_CHECKED), *overlaps, listed)
+        rule = c.body["evaluation"]["rule"].as_string()
+        asked = (c.decision.in_(_CHECKED), rule == "replace" if replace else rule != "replace")
+        query = select(func.count()).where(c.model == model, *asked, *overlaps, listed)
         return int(self._one(query))
 
     def add_release(self, release: Release) -> Release:

@@ -17,6 +17,7 @@ Stage = Literal[
     "admission",
     "train",
     "candidate",
+    "origin",
     "evaluate",
     "validation",
     "preflight",

@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 from retraining.errors import LedgerError
 from retraining.ledger.work import Stage
 from retraining.pipeline import admission
-from retraining.records import Admission, Champion, Evaluation, PredictionSet, Trained, Tried, short
+from retraining.records import Admission, Champion, Evaluation, PredictionSet, Rolled, Trained, Tried, short
 from retraining.workspace import Workspace
 
 Ids = dict[str, Any]
-Crossing = Admission | Tried | Trained | Evaluation | PredictionSet
-R = TypeVar("R", Admission, Tried, Trained, Evaluation, PredictionSet)
+Crossing = Admission | Tried | Trained | Rolled | Evaluation | PredictionSet
+R = TypeVar("R", Admission, Tried, Trained, Rolled, Evaluation, PredictionSet)
 
 
 def ids_of(record: Crossing) -> Ids:
@@ -73,10 +73,19 @@ def _place(record: Crossing) -> tuple[Stage, str]:
         from retraining.evaluation.finalist import evaluation_key
 
         return "evaluate", evaluation_key(record)
+    if isinstance(record, Rolled):
+        from retraining.train.origins import STAGE as ORIGIN
+        from retraining.train.origins import rolled_key
+
+        of = (record.recipe_id, record.champion_recipe_id, record.snapshot_id, record.holdout_id)
+        return ORIGIN, rolled_key(*of, record.index)
+    from retraining.train.again import again_key
     from retraining.train.candidates import STAGE, candidate_key
     from retraining.train.choose import STAGE as CHOSEN
     from retraining.train.choose import choice_key
 
     if isinstance(record, Tried):
         return STAGE, candidate_key(record.spec_id, record.snapshot_id, record.index)
+    if record.again:
+        return CHOSEN, again_key(record.recipe_id, record.snapshot_id)
     return CHOSEN, choice_key(record.spec_id, record.snapshot_id)

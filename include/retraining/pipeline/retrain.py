@@ -13,6 +13,7 @@ from retraining.data import plan, snapshots
 from retraining.data.held import held_tables
 from retraining.data.ingest import read_window, source_id_of
 from retraining.errors import LedgerError
+from retraining.pipeline import replacing
 from retraining.pipeline.common import Report, silent
 from retraining.records import (
     Admission,
@@ -21,6 +22,7 @@ from retraining.records import (
     Evaluation,
     Ingested,
     Release,
+    Rolled,
     Snapshot,
     Trained,
     Tried,
@@ -42,8 +44,10 @@ def ingest(workspace: Workspace, admission: Admission) -> Ingested:
     champion = _champion(workspace, admission)
     train, holdout, refit = plan.plan_windows(data, spec.training.window, spec.gate.holdout, admission.as_of)
     reader = workspace.reader(frozen)
-    span = Window(min(train.start, refit.start), holdout.end)
-    extent = read_window(reader, span, admission.as_of)
+    other = replacing.their_window(workspace, frozen, champion)
+    theirs = None if other is None else plan.plan_windows(data, other, spec.gate.holdout, admission.as_of)
+    starts = [train.start, refit.start, *([] if theirs is None else [theirs[0].start])]
+    extent = read_window(reader, Window(min(starts), holdout.end), admission.as_of)
 
     def freeze(window: Window) -> Snapshot:
         return snapshots.freeze(reader, extent, window, admission.as_of, labels=True)
@@ -51,7 +55,8 @@ def ingest(workspace: Workspace, admission: Admission) -> Ingested:
     known, judged, refitted = freeze(train), freeze(holdout), freeze(refit)
     if champion is not None and _has_learnt_all(workspace, champion, frozen, known, holdout):
         judged = freeze(Window(holdout.end, holdout.end))
-    return Ingested(known, judged, refitted, extent.n_partitions_read, extent.n_chunks_written)
+    champions = (None, None) if theirs is None else (freeze(theirs[0]), freeze(theirs[2]))
+    return Ingested(known, judged, refitted, extent.n_partitions_read, extent.n_chunks_written, *champions)
 
 
 def _has_learnt_all(
@@ -69,7 +74,9 @@ def _has_learnt_all(
 
 def snapshot_ids(ingested: Ingested) -> dict[str, Any]:
     """Return what crosses a task boundary of an ingestion: ids, not chunk lists."""
+    optional = {"champion_train": ingested.champion_train, "champion_refit": ingested.champion_refit}
     return {
+        **{name: snapshot.id for name, snapshot in optional.items() if snapshot is not None},
         "train": ingested.train.id,
         "holdout": ingested.holdout.id,
         "refit": ingested.refit.id,
@@ -81,11 +88,12 @@ def snapshot_ids(ingested: Ingested) -> dict[str, Any]:
 def ingested_from(workspace: Workspace, admission: Admission, ids: Mapping[str, Any]) -> Ingested:
     """Return the snapshots of a run that `snapshot_ids` named."""
     run = (admission.model, admission.as_of, source_id_of(workspace.frozen(admission.spec_id)))
-    train, holdout, refit = (
-        snapshots.read_snapshot(workspace.store, workspace.ledger, ids[name], *run)
-        for name in ("train", "holdout", "refit")
-    )
-    return Ingested(train, holdout, refit, ids["n_partitions_read"], ids["n_chunks_written"])
+    found = {
+        name: snapshots.read_snapshot(workspace.store, workspace.ledger, ids[name], *run)
+        for name in ("train", "holdout", "refit", "champion_train", "champion_refit")
+        if name in ids
+    }
+    return Ingested(**found, n_partitions_read=ids["n_partitions_read"], n_chunks_written=ids["n_chunks_written"])
 
 
 def verdict_of(workspace: Workspace, verdict_id: str) -> Verdict:
@@ -110,6 +118,9 @@ def validate(workspace: Workspace, admission: Admission, ingested: Ingested) -> 
     holdout = accepted(ingested.holdout) if ingested.holdout.features else ingested.holdout
     refit = validate_all(workspace.store, workspace.ledger, frozen, ingested.refit)
     usable = replace(ingested, train=train, holdout=holdout, refit=refit.snapshot)
+    if ingested.champion_train is not None and ingested.champion_refit is not None:
+        theirs = (accepted(ingested.champion_train), accepted(ingested.champion_refit))
+        usable = replace(usable, champion_train=theirs[0], champion_refit=theirs[1])
     return Validated(usable, refit.validation)
 
 
@@ -156,8 +167,16 @@ def train(workspace: Workspace, admission: Admission, ingested: Ingested, report
     return trained
 
 
-def evaluate(workspace: Workspace, admission: Admission, ingested: Ingested, trained: Trained | None) -> Evaluation:
+def evaluate(
+    workspace: Workspace,
+    admission: Admission,
+    ingested: Ingested,
+    trained: Trained | None,
+    rolled: Iterable[Rolled] = (),
+) -> Evaluation:
     """Judge the candidate on the holdout; the result is reused as long as its inputs are the same.
+
+    A replacement is judged over all of its origins; what is missing in `rolled` is made up for.
 
     Without a holdout there is no candidate (`nothing_new`), and the evaluation says so.
 
@@ -177,7 +196,9 @@ def evaluate(workspace: Workspace, admission: Admission, ingested: Ingested, tra
             raise LedgerError(f"{admission.model}: there is no candidate to judge. Run the training again.")
         return judging.nothing_new(workspace, frozen, ingested.train, *about, champion, ingested.refit.id)
     present = holdout if holdout.features else None
-    return judging.evaluate(workspace, frozen, trained, present, *about, champion, ingested.refit.id)
+    contest = replacing.contest_of(workspace, admission, ingested, trained)
+    recipes = (contest, replacing.complete(contest, rolled))
+    return judging.evaluate(workspace, frozen, trained, present, *about, champion, ingested.refit.id, *recipes)
 
 
 def gate(workspace: Workspace, admission: Admission, evaluation: Evaluation) -> Verdict:
@@ -198,8 +219,9 @@ def release(
     """Refit the promoted recipe and bind the release to the verdict."""
     from retraining.rollout.release import release as refit
 
-    frozen = workspace.frozen(admission.spec_id)
-    return refit(workspace, frozen, trained, verdict, ingested.holdout, ingested.refit)
+    frozen = workspace.frozen(trained.spec_id if trained.again else admission.spec_id)
+    snapshot = replacing.snapshot_of(trained, ingested)
+    return refit(workspace, frozen, trained, verdict, ingested.holdout, snapshot)
 
 
 def deploy(workspace: Workspace, verdict: Verdict, release_id: str, by: str) -> Deployment:
@@ -212,29 +234,46 @@ def deploy(workspace: Workspace, verdict: Verdict, release_id: str, by: str) -> 
     return move(workspace, verdict, release_id, wait_for_approval=wait, by=by)
 
 
-def announce(admission: Admission, verdict: Verdict | None, deployed: str | None) -> str:
-    """Say in a sentence what a retraining run came to."""
+def announce(
+    admission: Admission, verdict: Verdict | None, deployed: str | None, instead: Verdict | str | None = None
+) -> str:
+    """Say in a sentence what a retraining run came to.
+
+    Parameters
+    ----------
+    instead
+        The verdict on the champion's own recipe in place of a replacement, or why there is none.
+    """
     if admission.skip:
         return f"{admission.model}: skipped: {admission.skip}"
     if verdict is None:
         return f"{admission.model}: ended without a verdict; see the failed task"
     head = f"{admission.model}, as of {admission.as_of:%Y-%m-%d %H:%M}: {verdict.decision} ({short(verdict.id)})"
     parts = [head + (" [dry run]" if verdict.dry_run else ""), *verdict.reasons]
+    if isinstance(instead, Verdict):
+        parts += [f"in its place the champion's own recipe, {instead.decision} ({short(instead.id)})", *instead.reasons]
+    elif instead is not None:
+        parts.append(instead)
     return "; ".join([*parts, *([deployed] if deployed else [])])
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """What one retraining in one process came to."""
+    """What one retraining in one process came to.
+
+    `instead` is the verdict on the champion's own recipe where a replacement did not pass, or says why there is none.
+    """
 
     admission: Admission
     verdict: Verdict | None
     deployment: Deployment | None
+    instead: Verdict | str | None = None
 
     @property
     def text(self) -> str:
         """The sentence the run ends with."""
-        return announce(self.admission, self.verdict, self.deployment.detail if self.deployment else None)
+        detail = self.deployment.detail if self.deployment else None
+        return announce(self.admission, self.verdict, detail, self.instead)
 
 
 def run(workspace: Workspace, admission: Admission, report: Report = silent) -> RunResult:
@@ -255,17 +294,39 @@ def _run(workspace: Workspace, admission: Admission, report: Report) -> RunResul
     if known is not None:
         report("train", known)
     trained = None if known is not None else train(workspace, admission, ingested, report)
-    evaluation = evaluate(workspace, admission, ingested, trained)
+    evaluation = evaluate(
+        workspace, admission, ingested, trained, _rolled(workspace, admission, ingested, trained, report)
+    )
     report("evaluate", f"{evaluation.n_rows:,} holdout rows in {evaluation.n_blocks} blocks, rule {evaluation.rule}")
     verdict = gate(workspace, admission, evaluation)
     report("gate", f"{verdict.decision}: {verdict.reasons[-1]}")
-    if trained is None or verdict.decision != "promote" or verdict.dry_run:
-        return RunResult(admission, verdict, None)
-    made = release(workspace, admission, ingested, trained, verdict)
+    other = replacing.fall_back(workspace, admission, ingested, verdict)
+    instead = other.verdict if isinstance(other, replacing.Instead) else other
+    acting, chosen = verdict, trained
+    if isinstance(other, replacing.Instead):
+        acting, chosen = other.verdict, other.trained
+        report("gate", f"the champion's own recipe: {acting.decision}: {acting.reasons[-1]}")
+    if chosen is None or acting.decision != "promote" or acting.dry_run:
+        return RunResult(admission, verdict, None, instead)
+    made = release(workspace, admission, ingested, chosen, acting)
     report("release", f"{short(made.id)}, trained through {shown_day(made.cutoff)}")
-    deployment = deploy(workspace, verdict, made.id, by="gate")
+    deployment = deploy(workspace, acting, made.id, by="gate")
     report("deploy", deployment.detail)
-    return RunResult(admission, verdict, deployment)
+    return RunResult(admission, verdict, deployment, instead)
+
+
+def _rolled(
+    workspace: Workspace, admission: Admission, ingested: Ingested, trained: Trained | None, report: Report
+) -> list[Rolled]:
+    from retraining.train.origins import describe
+
+    found = []
+    for index in replacing.origins(workspace, admission, ingested, trained):
+        one = replacing.roll(workspace, admission, ingested, trained, index)
+        if one is not None:
+            found.append(one)
+            report("origins", describe(one))
+    return found
 
 
 def _champion(workspace: Workspace, admission: Admission) -> Champion | None:

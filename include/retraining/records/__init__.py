@@ -56,6 +56,7 @@ from retraining.records.judging import (
     Tried,
     Verdict,
 )
+from retraining.records.replacing import OriginFigures, Replacement, Rolled
 from retraining.records.watching import (
     Alert,
     Change,
@@ -98,14 +99,17 @@ __all__ = [
     "Manifest",
     "Measurement",
     "Moved",
+    "OriginFigures",
     "Override",
     "PredictionSet",
     "Provenance",
     "Reach",
     "Release",
+    "Replacement",
     "Reproduction",
     "Request",
     "Rival",
+    "Rolled",
     "Served",
     "SetAside",
     "SliceResult",

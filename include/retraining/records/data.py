@@ -168,13 +168,18 @@ class Snapshot(Manifest):
 
 @dataclass(frozen=True)
 class Ingested:
-    """What one ingestion froze, and how much it had to read from the source to do so."""
+    """What one ingestion froze, and how much it had to read from the source to do so.
+
+    `champion_train` and `champion_refit` are there where the champion's recipe has another training window.
+    """
 
     train: Snapshot
     holdout: Snapshot
     refit: Snapshot
     n_partitions_read: int
     n_chunks_written: int
+    champion_train: Snapshot | None = None
+    champion_refit: Snapshot | None = None
 
 
 @dataclass(frozen=True)

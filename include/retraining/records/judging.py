@@ -17,6 +17,7 @@ from retraining.records.checklist import (
     SliceResult,
 )
 from retraining.records.data import Window
+from retraining.records.replacing import Replacement
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,8 @@ class Trained:
     scores: tuple[CandidateScore, ...]
     why: str
     reach: Reach = WHOLE
+    again: bool = False
+    """Whether it is a champion's recipe learnt again, and nothing was tried or chosen."""
 
 
 @dataclass(frozen=True)
@@ -196,6 +199,10 @@ class Evaluation:
     """Features that alone tell the target on the holdout, and how much of it."""
     footing: Footing | None = None
     """How the champion itself does on the newest rows; None in verdicts from before this was kept, and without time."""
+    replacement: Replacement | None = None
+    """How a replacement was compared; None for another rule, and in verdicts from before recipes were compared."""
+    instead_of: str | None = None
+    """The verdict on a replacement that did not pass, in whose place the champion's own recipe is judged here."""
 
 
 Decision = Literal["promote", "reject", "inconclusive", "superseded", "nothing_new"]

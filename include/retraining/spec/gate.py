@@ -89,6 +89,13 @@ class Gate(Group):
     rule: Literal["auto", "refresh", "replace"] = Field(
         "auto", description="refresh: not worse by margin; replace: better. auto: refresh only for the same recipe."
     )
+    origins: int = Field(
+        8,
+        ge=1,
+        le=52,
+        description="Most holdouts, the newest first, that a replacement is judged over: both recipes learn what lies "
+        "before each, at least half of training.window, as far as the window reaches.",
+    )
     margin: float = Field(
         0.025,
         gt=0,

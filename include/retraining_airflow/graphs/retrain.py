@@ -1,4 +1,7 @@
-"""`retrain__M`: admit > ingest > validate > train (per candidate) > choose > evaluate > gate > ... > announce; ask."""
+"""`retrain__M`: admit > ingest > validate > train > choose > origins > roll > evaluate > gate > ... > announce; ask.
+
+`train` is mapped over the candidates, `roll` over the origins of a replacement; a refresh has none.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Any
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, Param, TriggerRule, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from retraining.records import Admission, Evaluation, Trained, Tried
+from retraining.records import Admission, Evaluation, Rolled, Trained, Tried
 from retraining.spec import FrozenSpec
 from retraining_airflow import boundary
 from retraining_airflow.graphs.approve import OpenQuestion
@@ -54,8 +57,10 @@ def build(frozen: FrozenSpec) -> DAG:
         indices = list(range(len(spec.training.candidates)))
         tried = train.partial(admission=admission, snapshots=accepted).expand(index=indices)
         trained = choose(admission, accepted, tried)
-        evaluation = evaluate(admission, accepted, trained)
-        verdict = gate(admission, evaluation)
+        planned = origins(admission, accepted, trained)
+        rolled = roll.partial(admission=admission, snapshots=accepted, trained=trained).expand(index=planned)
+        evaluation = evaluate(admission, accepted, trained, rolled)
+        verdict = gate(admission, accepted, evaluation)
         released = release(admission, accepted, trained, verdict)
         deployed = deploy.override(outlets=[Asset(model_asset(model))])(verdict, released)
         OpenQuestion(task_id="ask", verdict=verdict, deployed=deployed)
@@ -164,9 +169,39 @@ def choose(admission: Ids, snapshots: Ids, tried: list[Ids]) -> Ids:
     return ids_of(trained)
 
 
+@task
+def origins(admission: Ids, snapshots: Ids, trained: Ids) -> list[int]:
+    """Say at which origins a replacement is judged; a refresh has none, and `roll` is skipped."""
+    from retraining.pipeline import replacing, retrain
+    from retraining.pipeline.crossing import recall
+
+    with boundary.stage() as work:
+        admitted = recall(work, Admission, admission)
+        ingested = retrain.ingested_from(work, admitted, snapshots)
+        return replacing.origins(work, admitted, ingested, recall(work, Trained, trained))
+
+
+@task(map_index_template="{{ origin }}")
+def roll(admission: Ids, snapshots: Ids, trained: Ids, index: int) -> Ids:
+    """Learn the candidate's recipe and the champion's before one origin; both predict the holdout after it."""
+    from retraining.pipeline import replacing, retrain
+    from retraining.pipeline.crossing import ids_of, recall
+    from retraining.train.origins import describe
+
+    with boundary.stage() as work:
+        admitted = recall(work, Admission, admission)
+        ingested = retrain.ingested_from(work, admitted, snapshots)
+        rolled = replacing.roll(work, admitted, ingested, recall(work, Trained, trained), index)
+    if rolled is None:
+        raise AirflowSkipException(f"there is no origin {index}")
+    get_current_context()["origin"] = str(rolled.holdout)  # type: ignore[typeddict-unknown-key]
+    print(describe(rolled))
+    return ids_of(rolled)
+
+
 @task(trigger_rule=TriggerRule.NONE_FAILED)
-def evaluate(admission: Ids, snapshots: Ids, trained: Ids | None) -> Ids:
-    """Judge candidate, champion and baseline on the same holdout rows; without any there is no candidate."""
+def evaluate(admission: Ids, snapshots: Ids, trained: Ids | None, rolled: list[Ids] | None) -> Ids:
+    """Judge candidate, champion and baseline on the same holdout rows; a replacement over all of its origins."""
     from retraining.pipeline import retrain
     from retraining.pipeline.crossing import ids_of, recall
 
@@ -176,19 +211,27 @@ def evaluate(admission: Ids, snapshots: Ids, trained: Ids | None) -> Ids:
             raise AirflowSkipException(admitted.skip)
         ingested = retrain.ingested_from(work, admitted, snapshots)
         candidate = recall(work, Trained, trained) if trained else None
-        return ids_of(retrain.evaluate(work, admitted, ingested, candidate))
+        found = [recall(work, Rolled, one) for one in rolled or [] if one]
+        return ids_of(retrain.evaluate(work, admitted, ingested, candidate, found))
 
 
 @task
-def gate(admission: Ids, evaluation: Ids) -> Ids:
-    """Decide, and write the verdict with its reasons and the requests it serves."""
-    from retraining.pipeline import retrain
-    from retraining.pipeline.crossing import recall
+def gate(admission: Ids, snapshots: Ids, evaluation: Ids) -> Ids:
+    """Decide; where a replacement does not pass, the champion's own recipe is judged in its place, as a refresh."""
+    from retraining.pipeline import replacing, retrain
+    from retraining.pipeline.crossing import ids_of, recall
 
     with boundary.stage() as work:
-        verdict = retrain.gate(work, recall(work, Admission, admission), recall(work, Evaluation, evaluation))
-    print("\n".join([f"verdict {verdict.id}: {verdict.decision}", *verdict.reasons, *verdict.would_change]))
-    return {"verdict": verdict.id, "decision": verdict.decision}
+        admitted = recall(work, Admission, admission)
+        verdict = retrain.gate(work, admitted, recall(work, Evaluation, evaluation))
+        print("\n".join([f"verdict {verdict.id}: {verdict.decision}", *verdict.reasons, *verdict.would_change]))
+        ingested = retrain.ingested_from(work, admitted, snapshots)
+        other = replacing.fall_back(work, admitted, ingested, verdict)
+    if not isinstance(other, replacing.Instead):
+        return {"verdict": verdict.id, "decision": verdict.decision, "instead": other}
+    own = other.verdict
+    print("\n".join([f"in its place, verdict {own.id}: {own.decision}", *own.reasons, *own.would_change]))
+    return {"verdict": own.id, "decision": own.decision, "replacement": verdict.id, "trained": ids_of(other.trained)}
 
 
 @task
@@ -206,7 +249,7 @@ def release(admission: Ids, snapshots: Ids, trained: Ids, verdict: Ids) -> Ids:
             work,
             admitted,
             retrain.ingested_from(work, admitted, snapshots),
-            recall(work, Trained, trained),
+            recall(work, Trained, verdict.get("trained") or trained),
             found,
         )
     return {"release": made.id, "n_rows": made.n_rows}
@@ -234,6 +277,10 @@ def announce(admission: Ids, verdict: Ids | None, deployed: Ids | None) -> str:
 
     with boundary.stage() as work:
         found = retrain.verdict_of(work, verdict["verdict"]) if verdict else None
-        text = retrain.announce(recall(work, Admission, admission), found, deployed["detail"] if deployed else None)
+        other = verdict.get("instead") if verdict else None
+        if verdict and verdict.get("replacement"):
+            found, other = retrain.verdict_of(work, verdict["replacement"]), found
+        detail = deployed["detail"] if deployed else None
+        text = retrain.announce(recall(work, Admission, admission), found, detail, other)
     print(text)
     return text

@@ -159,6 +159,7 @@ def test_every_field_that_may_be_missing_blocks() -> None:
 PERMISSIVE: dict[str, list[Any]] = {
     "holdout": ["20h", "400d"],
     "rule": ["auto", "refresh", "replace"],
+    "origins": [1, 52],
     "margin": [5e-324, 0.02, 1.0, 1e300],
     "confidence": [0.8, 0.999],
     "min_rows": [50],

@@ -145,11 +145,11 @@ def test_a_dry_run_serves_nothing_and_still_counts_as_a_look(ledger: Ledger) -> 
     item = Item("champion", "pass", "no champion", "none", "there is no champion yet")
     ledger.add_verdict(verdict("v1", dry_run=True, checklist=(item,)), ["r1"])
     assert ledger.open_requests("tiny") == [request()]
-    assert ledger.looks_at("tiny", Window(day(38), day(50))) == 1
-    assert ledger.looks_at("tiny", Window(day(39), day(50))) == 0
+    assert ledger.looks_at("tiny", Window(day(38), day(50)), replace=False) == 1
+    assert ledger.looks_at("tiny", Window(day(39), day(50)), replace=False) == 0
     ledger.add_verdict(verdict("v2", decision="nothing_new"), [])
     ledger.add_verdict(verdict("v3", decision="inconclusive"), [])  # too few rows: it could not have promoted
-    assert ledger.looks_at("tiny", Window(day(38), day(50))) == 1
+    assert ledger.looks_at("tiny", Window(day(38), day(50)), replace=False) == 1
 
 
 def test_the_first_record_stays(ledger: Ledger) -> None:

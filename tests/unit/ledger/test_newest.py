@@ -93,7 +93,7 @@ ASKED: dict[str, Callable[[Ledger], object]] = {
     "verdict": lambda ledger: ledger.verdict("ab"),
     "decision": lambda ledger: ledger.decision_by_id("ab"),
     "measurements": lambda ledger: ledger.measurements(NAME, day(45), day(50)),
-    "looks_at": lambda ledger: ledger.looks_at(NAME, Window(day(32), day(39))),
+    "looks_at": lambda ledger: ledger.looks_at(NAME, Window(day(32), day(39)), replace=False),
     "freed": lambda ledger: ledger.freed(["a", "b"]),
     "quarantined": lambda ledger: ledger.quarantined(NAME),
 }
