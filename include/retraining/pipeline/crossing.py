@@ -78,5 +78,5 @@ def _place(record: Crossing) -> tuple[Stage, str]:
     from retraining.train.choose import choice_key
 
     if isinstance(record, Tried):
-        return STAGE, candidate_key(record.spec_id, record.snapshot_id, record.index)
-    return CHOSEN, choice_key(record.spec_id, record.snapshot_id)
+        return STAGE, candidate_key(record.spec_id, record.snapshot_id, record.index, record.reach.since)
+    return CHOSEN, choice_key(record.spec_id, record.snapshot_id, record.since)

@@ -114,6 +114,8 @@ class Trained:
     scores: tuple[CandidateScore, ...]
     why: str
     reach: Reach = WHOLE
+    since: datetime | None = None
+    """When a collapse began: a recipe that learnt only what came after it competed as well."""
 
 
 @dataclass(frozen=True)
