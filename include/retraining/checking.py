@@ -59,6 +59,7 @@ def _checks(frozen: FrozenSpec) -> Iterator[_Check]:
     yield _Check(partial(require_scored, frozen), ["scored", *calendar])
     yield _Check(partial(require_watched, frozen), ["watched", *calendar, spec.retrain.on_drift])
     yield _Check(partial(_room_for_folds, frozen), None)
+    yield _Check(partial(_windows_that_work, frozen), None)
     yield _Check(partial(_decidable, frozen), ["decidable", spec.retrain.schedule, spec.gate.model_dump(mode="json")])
     for where, sql, ours in _sql_of(frozen):
         yield _Check(partial(_only_reads, where, sql, ours), ["only reads", where, sql, ours])
@@ -144,6 +145,24 @@ def _room_for_folds(frozen: FrozenSpec) -> None:
             f"run could train. Use a training.window of at least {format_duration(least)}, a shorter gate.holdout, or "
             "fewer training.folds."
         )
+
+
+def _windows_that_work(frozen: FrozenSpec) -> None:
+    """Refuse a candidate's window with which candidate and release would be two models of different rows."""
+    data, gate = frozen.spec.data, frozen.spec.gate
+    least = 2 * max(gate.holdout, nominal(data.partition))
+    for candidate in frozen.spec.training.candidates:
+        if candidate.window is None:
+            continue
+        where = f"training.candidates: {candidate.estimator}: window {format_duration(candidate.window)}"
+        if not data.time_ordered:
+            raise SpecError(f"{where}: rows without a time_column have no newest ones. Take the window out.")
+        if candidate.window < least:
+            raise SpecError(
+                f"{where} is shorter than twice gate.holdout: the release, which learns a holdout more, would share "
+                "too few rows with the candidate that was judged. Use a window of at least "
+                f"{format_duration(least)}, or take it out."
+            )
 
 
 def _decidable(frozen: FrozenSpec) -> None:

@@ -20,7 +20,7 @@ from retraining.artifacts.features import FeaturePlan, matrix
 from retraining.artifacts.trust import is_trusted
 from retraining.data import parquet
 from retraining.errors import Damaged, TrainingFailed, shown
-from retraining.records import digest_of, from_dict, short, to_dict
+from retraining.records import WHOLE, Reach, digest_of, from_dict, short, to_dict
 from retraining.store import Store, sha256
 
 ALLOWED_TYPES = frozenset(
@@ -95,6 +95,8 @@ class ModelCard:
     plan: FeaturePlan
     importance: dict[str, float]
     provenance: str | None = None
+    reach: Reach = WHOLE
+    """Which rows of the snapshot it learnt."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from retraining.errors import Damaged, RequestError, shown
 from retraining.records import Manifest, Reproduction, Trained, digest_of, short, to_dict
 from retraining.spec import FrozenSpec
 from retraining.store import Store
-from retraining.train import fit, labelled_rows, recipe_id
+from retraining.train import fit, labelled_rows, learnt, recipe_id
 from retraining.workspace import Workspace
 
 TOLERANCE = 1e-6
@@ -108,7 +108,7 @@ def _must_be_ours(model: str, release_id: str, card: ModelCard) -> None:
             f"{model}, release {short(release_id)}: provenance unknown: it was adopted from {card.provenance}, and "
             "neither its training rows nor its recipe are here. The next promoted version can be reproduced."
         )
-    if recipe_id(card.spec_id, card.estimator, card.params, card.seed) != card.recipe_id:
+    if recipe_id(card.spec_id, card.estimator, card.params, card.seed, card.reach) != card.recipe_id:
         raise Damaged(
             f"{model}, release {short(release_id)}: its recorded spec, estimator, parameters and seed do not make up "
             f"its recipe {short(card.recipe_id)}: one of them was altered. Nothing was rebuilt."
@@ -122,7 +122,8 @@ def _rebuild(workspace: Workspace, release_id: str, version: int | None, changes
     frozen = _with_seed(workspace.frozen(card.spec_id), card.seed)
     snapshot = snapshots.read_manifest(workspace.store, card.snapshot_id)
     _check_rows(workspace.store, snapshot)
-    data = labelled_rows(workspace, frozen, snapshot, card.plan, card.classes)
+    whole = labelled_rows(workspace, frozen, snapshot, card.plan, card.classes)
+    data = learnt(whole, card.reach, card.cutoff)
     rebuilt = fit(frozen, card.estimator, card.params, card.plan, data)
     smoke = matrix(made.smoke, card.plan, "smoke rows")
     pairs = [

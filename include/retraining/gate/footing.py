@@ -61,7 +61,7 @@ def fall_of(footing: Footing, *, greater_is_better: bool, confidence: float) -> 
 
 def has_collapsed(e: Evaluation, policy: Policy) -> bool:
     """Tell whether the champion fell far, and not by chance."""
-    return e.footing is not None and _why(e, e.footing, policy) is not None
+    return e.footing is not None and why_collapsed(e.footing, policy, e.confidence, e.greater_is_better) is not None
 
 
 def footing(e: Evaluation, policy: Policy) -> tuple[Item, ...]:
@@ -69,14 +69,14 @@ def footing(e: Evaluation, policy: Policy) -> tuple[Item, ...]:
     found = e.footing
     if found is None or e.champion_release_id is None:
         return ()
-    fall = _fall(e, found)
+    fall = fall_of(found, greater_is_better=e.greater_is_better, confidence=e.confidence)
     limit = f"no fall of {LARGE * policy.margin:g} beyond chance"
     figure = f"{e.metric} {found.now.figure:.4f}" + (
         f", {median(h.figure for h in found.earlier):.4f} in the median of {len(found.earlier)} earlier holdouts"
         if found.earlier
         else ""
     )
-    why = _why(e, found, policy)
+    why = why_collapsed(found, policy, e.confidence, e.greater_is_better)
     if why is not None:
         causes = "".join(f"; {sentence}" for sentence in map(_moved, found.moved)) or "; no column moved visibly"
         sentence = f"the {found.who} itself collapsed on the newest holdout: {figure}; {why}{causes}"
@@ -88,12 +88,13 @@ def footing(e: Evaluation, policy: Policy) -> tuple[Item, ...]:
     return (Item("footing", "pass", figure, limit, f"the {found.who} stands as before: {figure}{missing}"),)
 
 
-def _why(e: Evaluation, found: Footing, policy: Policy) -> str | None:
-    fall = _fall(e, found)
+def why_collapsed(found: Footing, policy: Policy, confidence: float, greater_is_better: bool) -> str | None:
+    """Say what shows that a champion collapsed; None where nothing does."""
+    fall = fall_of(found, greater_is_better=greater_is_better, confidence=confidence)
     large = LARGE * policy.margin
     if found.lift is not None and found.lift.upper < 0:
         return f"it is shown to be worse than a model without features ({found.lift.value:+.4f})"
-    now, sign = found.now, 1.0 if e.greater_is_better else -1.0
+    now, sign = found.now, 1.0 if greater_is_better else -1.0
     if found.lift is not None and found.lift.lower <= 0 and sign * (now.expected - now.figure) >= large:
         return (
             f"its own predictions let expect {now.expected:.4f}, and it is not shown to beat a model without features"
@@ -104,10 +105,6 @@ def _why(e: Evaluation, found: Footing, policy: Policy) -> str | None:
     if found.moved and seen >= _CAUSED * policy.margin:
         return f"a fall of {seen:.4f} with a cause that is seen"
     return None
-
-
-def _fall(e: Evaluation, found: Footing) -> Fall:
-    return fall_of(found, greater_is_better=e.greater_is_better, confidence=e.confidence)
 
 
 def _moved(m: Moved) -> str:

@@ -85,7 +85,7 @@ def _place(record: Crossing) -> tuple[Stage, str]:
     from retraining.train.choose import choice_key
 
     if isinstance(record, Tried):
-        return STAGE, candidate_key(record.spec_id, record.snapshot_id, record.index)
+        return STAGE, candidate_key(record.spec_id, record.snapshot_id, record.index, record.reach.since)
     if record.again:
         return CHOSEN, again_key(record.recipe_id, record.snapshot_id)
-    return CHOSEN, choice_key(record.spec_id, record.snapshot_id)
+    return CHOSEN, choice_key(record.spec_id, record.snapshot_id, record.since)

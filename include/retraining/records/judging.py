@@ -121,6 +121,8 @@ class Trained:
     reach: Reach = WHOLE
     again: bool = False
     """Whether it is a champion's recipe learnt again, and nothing was tried or chosen."""
+    since: datetime | None = None
+    """When a collapse began: a recipe that learnt only what came after it competed as well."""
 
 
 @dataclass(frozen=True)

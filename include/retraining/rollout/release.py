@@ -19,7 +19,7 @@ from retraining.records import CaseResult, Manifest, Release, Trained, Verdict, 
 from retraining.rollout.proven import Prover
 from retraining.spec import FrozenSpec
 from retraining.stats.metrics import Array
-from retraining.train import Labelled, fit, labelled_rows, make_card, smoke_rows
+from retraining.train import Labelled, fit, labelled_rows, learnt, make_card, smoke_rows
 from retraining.train.flips import flip_share
 from retraining.train.importance import column_importance
 from retraining.train.reference import N_REFERENCE_ROWS, reference_rows
@@ -107,7 +107,7 @@ def _material(
     candidate = stored.load(workspace.store, trained.artifact_id)
     plan, classes = candidate.card.plan, candidate.card.classes
     snapshot = refit if frozen.spec.gate.refit else snapshots.read_manifest(workspace.store, trained.snapshot_id)
-    data = labelled_rows(workspace, frozen, snapshot, plan, classes)
+    data = learnt(labelled_rows(workspace, frozen, snapshot, plan, classes), trained.reach, snapshot.window.end)
     judged = labelled_rows(workspace, frozen, holdout, plan, classes)
     if len(np.unique(data.y)) < len(classes):
         raise NotEnoughData(
@@ -163,6 +163,8 @@ def _flip_share(frozen: FrozenSpec, trained: Trained, material: _Material, pipel
 def _save(workspace: Workspace, frozen: FrozenSpec, trained: Trained, material: _Material, pipeline: Pipeline) -> str:
     plan, data = material.candidate.card.plan, material.data
     importance = column_importance(frozen, pipeline, material.judged)
-    card = make_card(frozen, trained.estimator, trained.params, material.snapshot, data, plan, importance)
+    card = make_card(
+        frozen, trained.estimator, trained.params, material.snapshot, data, plan, importance, trained.reach
+    )
     reference = reference_rows(frozen, pipeline, plan, data)
     return stored.save(workspace.store, card, pipeline, smoke_rows(data), reference)

@@ -117,5 +117,7 @@ class Draft:
     amounts: Amounts
     row_rules: tuple[Rule, ...]
     window_rules: tuple[Rule, ...]
+    candidates: Choice | None
+    """Named only where a short window is offered beside the long one."""
     n_unchecked: int
     """Features without checks of their own: there are too many."""

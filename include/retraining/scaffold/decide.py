@@ -18,8 +18,9 @@ from retraining.errors import RequestError, RetrainingError, shown
 from retraining.records import Window
 from retraining.scaffold import look
 from retraining.scaffold.amounts import FEWEST_ROWS, hashed, planned
-from retraining.scaffold.choices import Amounts, Draft, Roles, Target, Timing
+from retraining.scaffold.choices import Amounts, Choice, Draft, Roles, Target, Timing
 from retraining.scaffold.look import Table
+from retraining.scaffold.recent import offered
 from retraining.scaffold.roles import choose_roles
 from retraining.scaffold.rules import MOST_CHECKED, row_rules, window_rules
 from retraining.scaffold.target import choose_target
@@ -77,7 +78,7 @@ def draft(request: Request, table: Table, models: Path) -> Draft:
         classes=bool(target.classes),
         unique=lambda name: look.n_not_unique(table, (name,), models) == 0,
     )
-    timing, amounts = _when(request, table, target, roles, models)
+    timing, amounts, candidates = _when(request, table, target, roles, models)
     times = [c.name for c in table.columns if c.kind == "timestamp"]
     return Draft(
         name=request.name,
@@ -94,6 +95,7 @@ def draft(request: Request, table: Table, models: Path) -> Draft:
         amounts=amounts,
         row_rules=row_rules(table, target, roles),
         window_rules=window_rules(table, target),
+        candidates=candidates,
         n_unchecked=max(0, len(roles.numeric) + len(roles.categorical) - MOST_CHECKED),
     )
 
@@ -182,14 +184,16 @@ def _key_is_one(table: Table, request: Request, models: Path) -> None:
         )
 
 
-def _when(request: Request, table: Table, target: Target, roles: Roles, models: Path) -> tuple[Timing | None, Amounts]:
+def _when(
+    request: Request, table: Table, target: Target, roles: Roles, models: Path
+) -> tuple[Timing | None, Amounts, Choice | None]:
     if request.time is not None:
         line = look.timeline(table, request.time, target.name, target.classes, models)
         plan = choose_plan(line, target, request.time)
         _rehearse(request, table, roles, Window(line.first, step(line.last, "day")))
-        return make_timing(plan, line), planned(plan, line, target)
+        return make_timing(plan, line), planned(plan, line, target), offered(plan, line, target)
     line = _hashed_line(table, target, _rehearse(request, table, roles, HASHED))
-    return None, hashed(line, target, f"--data {request.data}")
+    return None, hashed(line, target, f"--data {request.data}"), None
 
 
 def _rehearse(request: Request, table: Table, roles: Roles, span: Window) -> pa.Table:

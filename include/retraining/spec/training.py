@@ -5,9 +5,19 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    SerializerFunctionWrapHandler,
+    Tag,
+    model_serializer,
+    model_validator,
+)
 
 from retraining.spec.base import Duration, Group
+from retraining.windows import format_duration
 
 Task = Literal["binary", "multiclass", "regression"]
 
@@ -60,6 +70,20 @@ class Candidate(Group):
         description="What to try, per parameter: a list of values, or numbers as {low: 0.01, high: 100, log: true} or "
         "{low: 2, high: 20, whole: true}.",
     )
+    window: Duration | None = Field(
+        None,
+        gt=timedelta(0),
+        description="Learn only the newest rows, so much of training.window; default: all of it. Candidates of "
+        "different windows are compared on the newest fold, because older ones say nothing of a change.",
+    )
+
+    @model_serializer(mode="wrap")
+    def _as_typed(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out a window that is not there: what was learnt before there were windows is still the same recipe."""
+        values: dict[str, Any] = handler(self)
+        if values.get("window") is None:
+            values.pop("window", None)
+        return values
 
 
 _DEFAULT_CANDIDATES: dict[str, tuple[dict[str, Any], ...]] = {
@@ -160,4 +184,15 @@ class Training(Group):
         given = [name for name in ("class_weight", "calibration") if getattr(self, name) != "none"]
         if self.task == "regression" and given:
             raise ValueError(f"{given[0]} is about classes, and the task is regression. Remove the key")
+        return self
+
+    @model_validator(mode="after")
+    def _windows_within(self) -> Training:
+        for candidate in self.candidates:
+            if candidate.window is not None and candidate.window > self.window:
+                raise ValueError(
+                    f"candidates: the window of {candidate.estimator} ({format_duration(candidate.window)}) is longer "
+                    f"than training.window ({format_duration(self.window)}), and no other rows are read. Shorten it, "
+                    "or lengthen training.window"
+                )
         return self

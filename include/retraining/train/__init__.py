@@ -6,7 +6,7 @@ from retraining.train.fitting import fit
 from retraining.train.folds import MIN_FOLD_ROWS
 from retraining.train.job import Job
 from retraining.train.recipe import make_card, recipe_id
-from retraining.train.rows import MIN_ROWS, Labelled, labelled_rows, smoke_rows
+from retraining.train.rows import MIN_ROWS, Labelled, labelled_rows, learnt, smoke_rows
 
 __all__ = [
     "MIN_FOLD_ROWS",
@@ -17,6 +17,7 @@ __all__ = [
     "describe",
     "fit",
     "labelled_rows",
+    "learnt",
     "make_card",
     "recipe_id",
     "smoke_rows",

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
 from retraining.artifacts.environment import environment_id
 from retraining.data import parquet
-from retraining.records import CandidateScore, Tried, digest_of
+from retraining.records import CandidateScore, Reach, Tried, digest_of, shown_day
 from retraining.spec.training import Candidate
 from retraining.store import Store, sha256
-from retraining.train.folds import OutOfFold, cross_validate
+from retraining.train.folds import Fold, OutOfFold, cross_validate, predict_folds
 from retraining.train.job import Job
 from retraining.train.search import Budget, settings_of
+from retraining.windows import format_duration
 
 STAGE: Final = "candidate"
 
@@ -32,14 +35,14 @@ def try_candidate(job: Job, index: int) -> Tried:
     done = ledger.finished(Tried, frozen.model, STAGE, key)
     if done is not None and is_kept(job.workspace.store, done):
         return done
-    tried = _run(job, index, key)
+    tried = run_candidate(job, index, key, Reach(window=frozen.spec.training.candidates[index].window), None)
     ledger.finish(frozen.model, STAGE, key, tried)
     return tried
 
 
-def candidate_key(spec_id: str, snapshot_id: str, index: int) -> str:
+def candidate_key(spec_id: str, snapshot_id: str, index: int, since: datetime | None = None) -> str:
     """Return the key under which a candidate's work is recorded in this environment."""
-    return digest_of([STAGE, spec_id, snapshot_id, environment_id(), index])
+    return digest_of([STAGE, spec_id, snapshot_id, environment_id(), index, *([since.isoformat()] if since else [])])
 
 
 def is_kept(store: Store, tried: Tried) -> bool:
@@ -68,29 +71,49 @@ def describe(tried: Tried, metric: str) -> str:
     return f"{score.name}: {metric} {score.mean:.4f} over {len(score.folds)} folds{searched}"
 
 
-def best_setting(job: Job, candidate: Candidate) -> tuple[OutOfFold, int, int]:
-    """Return the best setting's predictions, how many settings were tried, and of how many."""
+def name_of(candidate: Candidate, reach: Reach) -> str:
+    """Return what people call a candidate: its estimator, and what it learns where that is not all."""
+    since = "" if reach.since is None else f" since {shown_day(reach.since)}"
+    window = "" if reach.window is None else f" on the newest {format_duration(reach.window)}"
+    return candidate.estimator.rpartition(".")[2] + window + since
+
+
+def best_setting(job: Job, candidate: Candidate, folds: Sequence[Fold] | None = None) -> tuple[OutOfFold, int, int]:
+    """Return the best setting's predictions, how many settings were tried, and of how many.
+
+    Parameters
+    ----------
+    folds
+        What is learnt and predicted; without it the folds of the candidate's window.
+    """
+
+    def predicted(params: dict[str, Any]) -> OutOfFold:
+        if folds is None:
+            return cross_validate(job, candidate.estimator, params, candidate.window)
+        return predict_folds(job, candidate.estimator, params, folds)
+
     training, sign = job.frozen.spec.training, 1.0 if job.metric.greater_is_better else -1.0
     budget, settings = Budget.of(training), settings_of(candidate, training)
-    best = cross_validate(job, candidate.estimator, settings[0])
+    best = predicted(settings[0])
     n_tried = 1
     for params in settings[1:]:
         if budget.is_spent:
             break
-        found = cross_validate(job, candidate.estimator, params)
+        found = predicted(params)
         best = found if sign * found.mean > sign * best.mean else best
         n_tried += 1
     return best, n_tried, len(settings)
 
 
-def _run(job: Job, index: int, key: str) -> Tried:
+def run_candidate(job: Job, index: int, key: str, reach: Reach, folds: Sequence[Fold] | None) -> Tried:
+    """Try a candidate and write its MLflow run; `folds` where they are not those of its window."""
     frozen, registry = job.frozen, job.workspace.registry
     candidate = frozen.spec.training.candidates[index]
-    name = candidate.estimator.rpartition(".")[2]
+    name = name_of(candidate, reach)
     job.require()
     tags = {"model": frozen.model, "spec": frozen.id, "snapshot": job.snapshot.id, "environment": environment_id()}
     with registry.run(frozen.model, key, f"candidate {name}", {**tags, "stage": "train"}) as run:
-        best, n_tried, n_settings = best_setting(job, candidate)
+        best, n_tried, n_settings = best_setting(job, candidate, folds)
         run.params = {"estimator": candidate.estimator, "seed": frozen.spec.training.seed, **best.params}
         run.metrics = {f"cv_{job.metric.name}": best.mean, f"cv_{job.metric.name}_se": best.standard_error}
         run.metrics |= {"settings_tried": n_tried, "settings": n_settings}
@@ -104,6 +127,7 @@ def _run(job: Job, index: int, key: str) -> Tried:
             predictions_id=_keep(job.workspace.store, best),
             n_tried=n_tried,
             n_settings=n_settings,
+            reach=reach,
         )
 
 

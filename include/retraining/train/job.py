@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import cached_property
 
 from retraining.artifacts.features import FeaturePlan, plan_features
@@ -15,10 +16,16 @@ from retraining.workspace import Workspace
 
 
 class Job:
-    """A training snapshot under a frozen spec. Rows are loaded when they are first needed, and once."""
+    """A training snapshot under a frozen spec. Rows are loaded when they are first needed, and once.
 
-    def __init__(self, workspace: Workspace, frozen: FrozenSpec, snapshot: Manifest) -> None:
+    `since` is when a collapse began: a recipe that learnt only what came after it competes too.
+    """
+
+    def __init__(
+        self, workspace: Workspace, frozen: FrozenSpec, snapshot: Manifest, since: datetime | None = None
+    ) -> None:
         self.workspace, self.frozen, self.snapshot = workspace, frozen, snapshot
+        self.since = since
 
     @property
     def n_candidates(self) -> int:

@@ -9,14 +9,14 @@ import numpy as np
 from retraining.artifacts.environment import environment_id
 from retraining.artifacts.features import FeaturePlan
 from retraining.artifacts.stored import ModelCard
-from retraining.records import Manifest, digest_of
+from retraining.records import WHOLE, Manifest, Reach, digest_of, to_dict
 from retraining.spec import FrozenSpec
 from retraining.train.rows import Labelled
 
 
-def recipe_id(spec_id: str, estimator: str, params: dict[str, Any], seed: int) -> str:
-    """Return the digest of what is refitted on promotion: spec, estimator, chosen parameters and seed."""
-    return digest_of([spec_id, estimator, params, seed])
+def recipe_id(spec_id: str, estimator: str, params: dict[str, Any], seed: int, reach: Reach = WHOLE) -> str:
+    """Return the digest of what is refitted on promotion: spec, estimator, chosen parameters, seed and reach."""
+    return digest_of([spec_id, estimator, params, seed, *([] if reach.is_whole else [to_dict(reach)])])
 
 
 def make_card(
@@ -27,6 +27,7 @@ def make_card(
     data: Labelled,
     plan: FeaturePlan,
     importance: dict[str, float],
+    reach: Reach = WHOLE,
 ) -> ModelCard:
     """Describe a fitted model for its artifact."""
     spec = frozen.spec
@@ -40,7 +41,7 @@ def make_card(
         estimator=estimator,
         params=params,
         seed=spec.training.seed,
-        recipe_id=recipe_id(frozen.id, estimator, params, spec.training.seed),
+        recipe_id=recipe_id(frozen.id, estimator, params, spec.training.seed, reach),
         spec_id=frozen.id,
         learning_id=frozen.learning_id,
         snapshot_id=snapshot.id,
@@ -50,4 +51,5 @@ def make_card(
         prior=prior,
         plan=plan,
         importance=importance,
+        reach=reach,
     )

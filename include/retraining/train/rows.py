@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from retraining.artifacts import stored
 from retraining.artifacts.features import FeaturePlan, matrix
 from retraining.data import snapshots
 from retraining.errors import NotEnoughData, shown
-from retraining.records import Manifest
+from retraining.records import Manifest, Reach
 from retraining.spec import FrozenSpec
 from retraining.workspace import Workspace
 
@@ -59,6 +60,15 @@ def labelled_rows(
     return Labelled(rows, matrix(rows, plan, where), y, times, known)
 
 
+def learnt(data: Labelled, reach: Reach, cutoff: datetime) -> Labelled:
+    """Return the rows that a recipe learns of those up to a cut-off."""
+    begins = reach.begins(cutoff)
+    if begins is None:
+        return data
+    among = data.times >= np.datetime64(begins.replace(tzinfo=None), "us")
+    return Labelled(data.rows.filter(pa.array(among)), data.x[among], data.y[among], data.times[among], data.classes)
+
+
 def require_enough(frozen: FrozenSpec, snapshot: Manifest, data: Labelled) -> None:
     """Refuse a window with too few labelled rows.
 
@@ -71,6 +81,24 @@ def require_enough(frozen: FrozenSpec, snapshot: Manifest, data: Labelled) -> No
         raise NotEnoughData(
             f"{frozen.model}, {snapshot.describe()}: {len(data.y)} labelled rows; at least {MIN_ROWS} are needed. "
             "Use a longer training.window or wait for labels."
+        )
+
+
+def require_learnable(frozen: FrozenSpec, snapshot: Manifest, data: Labelled) -> None:
+    """Refuse what a window of its own left of a candidate's rows.
+
+    Raises
+    ------
+    NotEnoughData
+        When there are too few, or a class is not among them.
+    """
+    require_enough(frozen, snapshot, data)
+    known = set(np.unique(data.y))
+    missing = [str(label) for index, label in enumerate(data.classes) if index not in known]
+    if missing:
+        raise NotEnoughData(
+            f"{frozen.model}, {snapshot.describe()}: the rows that the chosen candidate learns have none of class "
+            f"{shown(missing)}. Give it a longer window in training.candidates."
         )
 
 

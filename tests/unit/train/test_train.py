@@ -26,7 +26,7 @@ from retraining.records import Admission, Ingested, Trained, Tried
 from retraining.spec.training import Candidate, Training
 from retraining.stats.metrics import METRICS
 from retraining.train import Job, fit, try_candidate
-from retraining.train.choose import Comparison, simplest_of_the_best
+from retraining.train.choice import Comparison, simplest_of_the_best
 from retraining.train.folds import OutOfFold
 from retraining.train.requirements import require_candidate
 from retraining.train.search import Budget, settings_of

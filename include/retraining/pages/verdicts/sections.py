@@ -120,6 +120,7 @@ def training(k: Known) -> Section:
     facts = [
         ("Estimator", stored.estimator),
         ("Parameters", params),
+        ("Learnt", _learnt(k)),
         ("Seed", str(stored.seed)),
         ("Chosen because", trained.why if trained else "not recorded"),
         ("Environment", _environment(k)),
@@ -271,6 +272,11 @@ def _meaning(k: Known, name: str, otherwise: str | None = None) -> str:
         return name if otherwise is None else otherwise
     text = said.meaning + (f" ({said.unit})" if said.unit else "")
     return f"{name}: {text}" if otherwise is None else text
+
+
+def _learnt(k: Known) -> str:
+    begins = k.stored.reach.begins(k.stored.cutoff)
+    return "every row of the training window" if begins is None else f"only the rows from {shown_day(begins)} on"
 
 
 def _environment(k: Known) -> str:
