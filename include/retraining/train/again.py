@@ -13,13 +13,13 @@ from retraining.artifacts.features import FeaturePlan, plan_features
 from retraining.artifacts.stored import ModelCard
 from retraining.errors import Damaged, SpecError, TrainingFailed, shown
 from retraining.ledger.work import Stage
-from retraining.records import Champion, Manifest, Trained, digest_of
+from retraining.records import WHOLE, Champion, Manifest, Reach, Trained, digest_of
 from retraining.spec import FrozenSpec, Spec
 from retraining.spec.training import Candidate
 from retraining.train.fitting import fit
 from retraining.train.recipe import make_card, recipe_id
 from retraining.train.requirements import require_candidate
-from retraining.train.rows import labelled_rows, require_enough, smoke_rows
+from retraining.train.rows import labelled_rows, learnt, require_enough, smoke_rows
 from retraining.workspace import Workspace
 
 STAGE: Stage = "train"
@@ -33,11 +33,12 @@ class Recipe:
     estimator: str
     params: dict[str, Any]
     plan: FeaturePlan
+    reach: Reach = WHOLE
 
     @property
     def id(self) -> str:
-        """The digest of spec, estimator, parameters and seed."""
-        return recipe_id(self.frozen.id, self.estimator, self.params, self.frozen.spec.training.seed)
+        """The digest of spec, estimator, parameters, seed and reach."""
+        return recipe_id(self.frozen.id, self.estimator, self.params, self.frozen.spec.training.seed, self.reach)
 
 
 def recipe_of(workspace: Workspace, frozen: FrozenSpec, champion: Champion, rows: Manifest) -> Recipe | str:
@@ -66,7 +67,7 @@ def recipe_of(workspace: Workspace, frozen: FrozenSpec, champion: Champion, rows
         return f"the rows lack columns of its recipe: {shown(missing)}"
     try:
         require_candidate(theirs.training, Candidate(estimator=card.estimator, params=card.params))
-        return Recipe(_with_recipe(frozen, theirs, card, rows), card.estimator, card.params, card.plan)
+        return Recipe(_with_recipe(frozen, theirs, card, rows), card.estimator, card.params, card.plan, card.reach)
     except (SpecError, ValidationError) as error:
         return f"its recipe cannot be learnt any more: {_first_line(error)}"
 
@@ -87,13 +88,13 @@ def learn_again(workspace: Workspace, recipe: Recipe, champion: int, snapshot: M
     if done is not None and stored.is_stored(workspace.store, done.artifact_id):
         return done
     workspace.freeze(frozen)
-    data = labelled_rows(workspace, frozen, snapshot, recipe.plan, None)
+    data = learnt(labelled_rows(workspace, frozen, snapshot, recipe.plan, None), recipe.reach, snapshot.window.end)
     require_enough(frozen, snapshot, data)
     why = f"the recipe of champion {champion}, learnt again"
     tags = {"model": frozen.model, "spec": frozen.id, "snapshot": snapshot.id, "environment": environment_id()}
     with workspace.registry.run(frozen.model, key, "champion's recipe", {**tags, "stage": "train"}) as run:
         pipeline = fit(frozen, recipe.estimator, recipe.params, recipe.plan, data)
-        card = make_card(frozen, recipe.estimator, recipe.params, snapshot, data, recipe.plan, {})
+        card = make_card(frozen, recipe.estimator, recipe.params, snapshot, data, recipe.plan, {}, recipe.reach)
         artifact = stored.save(workspace.store, card, pipeline, smoke_rows(data))
         run.params = {"estimator": recipe.estimator, "seed": card.seed, **recipe.params}
         run.metrics = {"n_rows": len(data.y)}
@@ -112,6 +113,7 @@ def learn_again(workspace: Workspace, recipe: Recipe, champion: int, snapshot: M
         cutoff=card.cutoff,
         scores=(),
         why=why,
+        reach=recipe.reach,
         again=True,
     )
     workspace.ledger.finish(frozen.model, STAGE, key, trained)

@@ -32,7 +32,7 @@ from retraining.stats.metrics import Array
 from retraining.store import Store, sha256
 from retraining.train.again import Recipe, learn_again, recipe_of
 from retraining.train.fitting import fit
-from retraining.train.rows import labelled_rows, require_enough
+from retraining.train.rows import labelled_rows, learnt, require_enough
 from retraining.workspace import Workspace
 
 STAGE: Final = "origin"
@@ -81,7 +81,7 @@ def contest_of(
     if isinstance(theirs, str):
         return theirs
     plan = stored.read_card(workspace.store, trained.artifact_id).plan
-    mine = Recipe(frozen, trained.estimator, trained.params, plan)
+    mine = Recipe(frozen, trained.estimator, trained.params, plan, trained.reach)
     data, most = frozen.spec.data, frozen.spec.gate.origins
     planned = [
         plan_origins(data, recipe.frozen.spec.training.window, holdout.window, most) for recipe in (mine, theirs)
@@ -184,7 +184,7 @@ def _fitted(
 ) -> Pipeline:
     """Fit a recipe on what a training snapshot has before an origin."""
     frozen, part = recipe.frozen, snapshots.part_of(train, Window(train.window.start, before))
-    data = labelled_rows(workspace, frozen, part, recipe.plan, classes)
+    data = learnt(labelled_rows(workspace, frozen, part, recipe.plan, classes), recipe.reach, before)
     require_enough(frozen, part, data)
     if classes and len(np.unique(data.y)) < len(classes):
         raise NotEnoughData(f"{frozen.model}: no row before {shown_day(before)} has one of the classes")
