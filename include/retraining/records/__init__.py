@@ -59,6 +59,7 @@ from retraining.records.watching import (
     DayPerformance,
     Measurement,
     PredictionSet,
+    Probation,
     Request,
     TriggerDecision,
 )
@@ -91,6 +92,7 @@ __all__ = [
     "Measurement",
     "Override",
     "PredictionSet",
+    "Probation",
     "Provenance",
     "Release",
     "Reproduction",
