@@ -111,18 +111,39 @@ def why_not_returned(history: Sequence[Champion], spec: Spec) -> str | None:
     return None
 
 
+def state_of(champion: Champion | None, look: Probation | None, spec: Spec) -> str | None:
+    """Say in a few words what became, or becomes, of the champion's probation; None where it has none.
+
+    Parameters
+    ----------
+    look
+        The newest look at any release of the model.
+    """
+    length = spec.deploy.probation
+    if champion is None or (champion.sequence == 1 and champion.kind == "promotion"):
+        return None
+    if champion.kind == "return":
+        return f"champion {champion.sequence - 1} was taken back as of {champion.as_of:%Y-%m-%d}"
+    if look is not None and look.sequence == champion.sequence:
+        said = {"open": "on probation", "unknown": "on probation, not compared yet", "not_shown": "not shown"}
+        return f"{said.get(look.outcome, look.outcome)} as of {look.as_of:%Y-%m-%d}"
+    if length is None or champion.kind not in ("promotion", "override"):
+        return None
+    return f"on probation until {shown_day(ceil(champion.cutoff + length, spec.data.partition))}"
+
+
 def announced(trial: Trial) -> str:
     """Say that a release is on probation, as long as nothing was looked at."""
     return (
-        f"champion {trial.release.sequence} is on probation against champion {trial.against.sequence}, on rows up to "
+        f"champion {trial.release.sequence} is on probation against champion {trial.against.sequence}, on rows before "
         f"{shown_day(trial.window.end)}, as their labels come"
     )
 
 
-def taken_back_at(history: Sequence[Champion], as_of: datetime) -> datetime | None:
-    """Return when probation took the last release back, if that stands and was not after a time."""
-    stands = bool(history) and history[-1].kind == "return" and history[-1].as_of <= as_of
-    return history[-1].as_of if stands else None
+def taken_back_at(champion: Champion | None, as_of: datetime) -> datetime | None:
+    """Return when probation put the champion back, not after a time; a later one came with a verdict of its own."""
+    stands = champion is not None and champion.kind == "return" and champion.as_of <= as_of
+    return champion.as_of if champion is not None and stands else None
 
 
 def sentence_of(look: Probation, min_rows: int, allowed: float, problem: str = "") -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from retraining.artifacts.preflight import preflight
 from retraining.errors import DeployRefused
@@ -16,6 +17,8 @@ from retraining.workspace import Workspace
 
 _SHOWN_WINDOWS = 10
 """Published windows that an alert names: a day's model has fewer in a probation; the ledger has all."""
+_EVER = datetime(9000, 1, 1, tzinfo=UTC)
+"""Where a run is about a time in the past, the release may have published later windows as well."""
 
 
 def take_back(workspace: Workspace, look: Probation) -> Champion | None:
@@ -46,8 +49,8 @@ def take_back(workspace: Workspace, look: Probation) -> Champion | None:
 
 def _told(workspace: Workspace, look: Probation, now: Champion) -> str:
     """Say what happened, what the release published meanwhile, and what to do."""
-    after = Window(look.window.start, max(now.as_of, look.window.end))
-    published = [p.window for p in workspace.ledger.predictions(look.model, after) if p.release_id == look.release_id]
+    since = Window(look.window.start, _EVER)
+    published = [p.window for p in workspace.ledger.predictions(look.model, since) if p.release_id == look.release_id]
     more = f" and {len(published) - _SHOWN_WINDOWS} more" if len(published) > _SHOWN_WINDOWS else ""
     windows = ", ".join(f"{w.start:%Y-%m-%dT%H:%M}" for w in published[:_SHOWN_WINDOWS]) + more
     sets = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from retraining.gate import probation as rules
 from retraining.gate.settling import spent_until
-from retraining.records import Champion, Estimate
+from retraining.records import Champion, Estimate, Probation, Window
 from retraining.spec import Spec, load
 from retraining.spec.deploy import SHORTEST_PROBATION
 from samples.records import champion
@@ -125,3 +126,63 @@ def test_when_a_person_is_asked_instead(
 ) -> None:
     found = rules.why_not_returned(history, load(write_model(tmp_path, changes=changes)).spec)
     assert found is None if why is None else found is not None and why in found
+
+
+def look(**changes: Any) -> Probation:
+    start = Probation(
+        model="tiny",
+        sequence=2,
+        release_id="release2",
+        against=1,
+        against_release_id="release1",
+        as_of=day(50),
+        window=Window(day(39), day(46)),
+        by="monitor",
+        outcome="held",
+        share=1.0,
+        n_rows=280,
+        n_days=7,
+        metric="roc_auc",
+        figure=0.8,
+        against_figure=0.79,
+        gain=gain(-0.01, 0.03),
+        sentence="",
+    )
+    return replace(start, **changes)
+
+
+@pytest.mark.parametrize(
+    ("entry", "found", "said"),
+    [
+        (champion(1), None, None),
+        (champion(2, cutoff=day(39)), None, "on probation until 2024-02-16"),
+        (champion(2, cutoff=day(39)), look(sequence=1), "on probation until 2024-02-16"),
+        (champion(2), look(), "held as of 2024-02-20"),
+        (champion(2), look(outcome="open"), "on probation as of 2024-02-20"),
+        (champion(2), look(outcome="not_shown"), "not shown as of 2024-02-20"),
+        (champion(2), look(outcome="worse"), "worse as of 2024-02-20"),
+        (champion(3, kind="return"), look(outcome="worse"), "champion 2 was taken back as of 2024-02-13"),
+        (champion(3, kind="rollback"), look(), None),
+    ],
+)
+def test_what_people_are_told_of_it(spec: Spec, entry: Champion, found: Probation | None, said: str | None) -> None:
+    assert rules.state_of(entry, found, spec) == said
+
+
+@pytest.mark.parametrize(
+    ("found", "problem", "parts"),
+    [
+        (look(), "", ["champion 2 against champion 1: holds, not worse by 0.05: roc_auc 0.8000 against 0.7900"]),
+        (look(outcome="worse"), "", ["is worse: roc_auc", "gain +0.0100 (-0.0100 to +0.0300, 280 published rows of 7"]),
+        (look(outcome="not_shown"), "", ["neither worse nor holding was shown by the end", "it stays"]),
+        (look(outcome="unknown", gain=None), "it was freed.", ["could not be compared: it was freed."]),
+        (
+            look(outcome="not_shown", gain=None, n_rows=80, n_days=2),
+            "",
+            ["80 published rows of 2 days have"],
+        ),
+    ],
+)
+def test_the_sentence_of_a_look(found: Probation, problem: str, parts: list[str]) -> None:
+    text = rules.sentence_of(found, 200, 0.05, problem)
+    assert [part for part in parts if part not in text] == [], text
