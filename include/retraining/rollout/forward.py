@@ -30,6 +30,7 @@ from retraining.stats.metrics import Array, find_metric
 from retraining.train.rows import encoded
 from retraining.workspace import Workspace
 
+_DAY = timedelta(days=1)
 _SCORED_BY = "release that published"
 """A column of our own among the rows; no source names one so."""
 
@@ -61,11 +62,14 @@ class Met:
 def labelled_sets(workspace: Workspace, frozen: FrozenSpec, window: Window, as_of: datetime) -> list[Labelled]:
     """Return the published sets of a window whose labels are final and there, oldest first.
 
-    A set of which more rows than `data.max_unlabelled` have no label is left out: those that have one are no sample.
+    A set of which more rows than `data.max_unlabelled` have no label is left out: those that have one are no sample. Of
+    hours only whole days count: an hour of a day would be taken for one.
     """
     data = frozen.spec.data
-    mature = plan.mature_end(data, as_of)
-    sets = [p for p in workspace.ledger.predictions(frozen.model, window) if p.window.end <= mature]
+    whole = (plan.mature_end(data, as_of) - window.start) // _DAY
+    sets = [
+        p for p in workspace.ledger.predictions(frozen.model, window) if p.window.end <= window.start + whole * _DAY
+    ]
     if not sets:
         return []
     extent = ingest.read_window(workspace.reader(frozen), Window(sets[0].window.start, sets[-1].window.end), as_of)
@@ -76,11 +80,10 @@ def labelled_sets(workspace: Workspace, frozen: FrozenSpec, window: Window, as_o
 
 def days_of(sets: Sequence[Labelled]) -> int:
     """Return of how many distinct days the rows of sets can be, before any is read."""
-    day = timedelta(days=1)
     found = set()
     for one in sets:
         start, end = one.published.window.start, one.published.window.end
-        found |= {(start + day * n).date() for n in range(max(1, round((end - start) / day)))}
+        found |= {(start + _DAY * n).date() for n in range(max(1, round((end - start) / _DAY)))}
     return len(found)
 
 

@@ -13,7 +13,6 @@ from retraining.errors import NotEnoughData, RetrainingError
 from retraining.gate import probation as rules
 from retraining.gate.champion import loss_allowed
 from retraining.gate.probation import Trial
-from retraining.gate.rivals import MIN_DAYS
 from retraining.records import Champion, Estimate, Probation, Window, digest_of
 from retraining.rollout.forward import Met, days_of, labelled_sets, met
 from retraining.rollout.returning import question, take_back
@@ -67,8 +66,10 @@ def _look(
     sets = labelled_sets(workspace, frozen, trial.window, as_of)
     last = plan.mature_end(frozen.spec.data, as_of) >= trial.window.end
     done = 0.0 if before is None else before.share
-    if not last and (days_of(sets) < MIN_DAYS or rules.share_of(trial, days_of(sets), last=False) <= done):
-        return before
+    most_rows, most_days = sum(s.labels.n_labelled for s in sets), days_of(sets)
+    due = rules.is_due(most_rows, most_days, frozen.spec.gate.min_rows)
+    if not last and not (due and rules.share_of(trial, most_days, last=False) > done):
+        return before  # nothing to decide: nothing is predicted either
     start = empty(trial, as_of, by, done, frozen.spec.training.metric)
     try:
         rows = met(workspace, frozen, trial, sets) if sets else None
