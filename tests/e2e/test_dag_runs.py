@@ -25,6 +25,7 @@ from retraining_airflow.boundary import named_user
 from samples import records
 from samples.tiny import NAME, day, environ, merged, retrain, write_model
 from tests.e2e.conftest import FIRST, SECOND, edit, misled
+from tests.support.forward import scored, turned_round
 from tests.support.parse import FOLDER, file_of
 
 _MOST_BYTES = 1000
@@ -207,6 +208,28 @@ def test_a_day_without_reason_wakes_nobody(champion: Workspace, run: Run) -> Non
     assert (state, tasks["request"], tasks["announce"]) == ("success", "skipped", "success")
     assert [d.outcome for d in champion.ledger.decisions(NAME)] == ["quiet"]
     assert champion.ledger.requests(NAME) == []
+
+
+@pytest.mark.slow
+def test_a_release_that_is_worse_is_taken_back_by_the_monitor(
+    two_champions: Workspace, run: Run, quick_preflight: None
+) -> None:
+    turned_round(two_champions)
+    scored(two_champions, 52, 53)
+    for _ in range(2):
+        state, tasks, _ = run(two_champions, f"monitor__{NAME}", day(53))
+        assert (state, tasks["probation"], tasks["announce"]) == ("success", "success", "success")
+        assert [c.kind for c in two_champions.ledger.champions(NAME)][2:] == ["promotion", "return"]
+
+
+@pytest.mark.slow
+def test_a_retraining_ends_with_the_take_back(two_champions: Workspace, run: Run, quick_preflight: None) -> None:
+    turned_round(two_champions)
+    scored(two_champions, 52, 55)
+    state, tasks, _ = run(two_champions, f"retrain__{NAME}", day(55))
+    assert (state, tasks["admit"], tasks["ingest"], tasks["announce"]) == ("success", "success", "skipped", "success")
+    assert [c.kind for c in two_champions.ledger.champions(NAME)][2:] == ["promotion", "return"]
+    assert len(two_champions.ledger.verdicts(NAME)) == 2, "nothing was judged"
 
 
 def test_scoring_and_watching_a_model_without_champion_is_skipped(new: Workspace, run: Run) -> None:

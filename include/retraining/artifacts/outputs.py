@@ -12,6 +12,13 @@ PREDICTION = "prediction"
 """The column of a prediction: a number, or the likeliest class."""
 
 
+def outputs_of(model: StoredModel, rows: pa.Table) -> Array:
+    """Return outputs as the model gave them, from the columns that it published: the inverse of what follows."""
+    if model.card.task != "multiclass":
+        return np.asarray(rows.column(PREDICTION).to_numpy(), dtype=np.float64)
+    return np.column_stack([rows.column(f"{PREDICTION}_{name}").to_numpy() for name in model.card.classes])
+
+
 def prediction_columns(model: StoredModel, outputs: Array) -> dict[str, pa.Array]:
     """Return the columns a prediction is published as: one number, or one per class and the likeliest class."""
     if outputs.ndim == 1:

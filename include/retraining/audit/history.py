@@ -9,12 +9,24 @@ from itertools import groupby
 
 from retraining.errors import Damaged
 from retraining.ledger import Ledger
-from retraining.records import Alert, Approval, Champion, Closing, Manifest, Override, Window, short, shown_day
+from retraining.records import (
+    Alert,
+    Approval,
+    Champion,
+    Closing,
+    Manifest,
+    Override,
+    Probation,
+    Window,
+    from_dict,
+    short,
+    shown_day,
+)
 from retraining.rollout.waiting import Waiting
 from retraining.store import Store
 from retraining.validation.quarantine import entries
 
-_ORDER = ("quarantine", "decision", "request", "alert", "verdict", "answer", "champion", "waiting")
+_ORDER = ("quarantine", "probation", "decision", "request", "alert", "verdict", "answer", "champion", "waiting")
 """What comes first at the same as-of time where it is not known what was written first: the cause."""
 
 
@@ -125,9 +137,28 @@ def _judged(ledger: Ledger, model: str, written: Mapping[str, datetime], newest:
         if v.id in answers:
             answer = answers[v.id]
             yield Event(as_of, "answer", short(v.id), describe_answer(answer), answer.answered_at)
+    for p in _looks(ledger, model, newest):
+        yield Event(p.as_of, "probation", short(p.release_id), p.sentence)
     for c in ledger.champions(model):
         head = f"champion {c.sequence}: version {c.version}, {c.kind} by {c.by}, trained to {shown_day(c.cutoff)}"
         yield Event(c.as_of, "champion", short(c.release_id), f"{head}; {c.reason}", c.created_at)
+
+
+def _looks(ledger: Ledger, model: str, newest: int | None) -> Iterator[Probation]:
+    if newest is None:
+        yield from ledger.recorded(Probation, model, "probation").values()
+    else:
+        yield from (from_dict(Probation, body) for body in ledger.newest_results(model, "probation", newest))
+
+
+def describe_probation(ledger: Ledger, verdict_id: str) -> str | None:
+    """Say in a line what the newest look came to at the release that a verdict let in; None where there was none."""
+    verdict = ledger.verdict(verdict_id)
+    release = ledger.release_of(verdict_id)
+    if verdict is None or release is None:
+        return None
+    looks = [p for p in _looks(ledger, verdict.model, None) if p.release_id == release.id]
+    return f"probation, as of {looks[-1].as_of:%Y-%m-%d %H:%M}: {looks[-1].sentence}" if looks else None
 
 
 def describe_answer(answer: Approval) -> str:

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from functools import cache
 
 from retraining.calendars import shortest_interval
+from retraining.gate.probation import state_of
 from retraining.ledger import Ledger
-from retraining.records import Champion, Request, TriggerDecision, Verdict
+from retraining.records import Champion, Probation, Request, TriggerDecision, Verdict
 from retraining.rollout.waiting import Waiting, waiting_of
 from retraining.spec import FrozenSpec
 from retraining.workspace import Workspace
@@ -33,6 +34,8 @@ class Status:
     n_alerts: int
     stale: str | None
     waiting: tuple[Waiting, ...]
+    probation: str | None
+    """What becomes of the champion's probation, in a few words."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class Known:
     alerts: Mapping[str, int]
     promotions: Mapping[str, Sequence[Verdict]]
     """Released promotions of which nothing has become yet."""
+    probations: Mapping[str, Probation]
+    """The newest look at any release of a model."""
 
     @classmethod
     def of_all(cls, ledger: Ledger, now: datetime) -> Known:
@@ -59,6 +64,7 @@ class Known:
             requests=ledger.open_requests_by_model(),
             alerts=ledger.alert_counts(),
             promotions=ledger.without_outcome(),
+            probations=ledger.newest_probations(),
         )
 
     @classmethod
@@ -66,6 +72,7 @@ class Known:
         """Ask about one model."""
         champion, verdict = ledger.champion(model), ledger.newest_verdict(model)
         decision, judged = ledger.newest_decision(model), ledger.last_verdict_time(model, now)
+        look = ledger.newest(Probation, model, "probation")
         return cls(
             judged={model: judged} if judged else {},
             champions={model: champion} if champion else {},
@@ -74,6 +81,7 @@ class Known:
             requests={model: ledger.open_requests(model)},
             alerts=ledger.alert_counts(model),
             promotions=ledger.without_outcome(model),
+            probations={model: look} if look else {},
         )
 
 
@@ -100,6 +108,7 @@ def status(workspace: Workspace, frozen: FrozenSpec, now: datetime, known: Known
         n_alerts=known.alerts.get(model, 0),
         stale=_stale(frozen, known.judged.get(model), champion, now),
         waiting=waiting_of(workspace, known.promotions.get(model, ()), champion),
+        probation=state_of(champion, known.probations.get(model), frozen.spec),
     )
 
 

@@ -19,7 +19,7 @@ from retraining.care.items import ModelRecords, release_key
 from retraining.data import chunks
 from retraining.data.snapshots import snapshot_key
 from retraining.errors import Damaged, RetrainingError
-from retraining.gate.rivals import ANCHOR_REFRESHES, standing
+from retraining.gate.rivals import ANCHOR_REFRESHES, barred, standing
 from retraining.ledger import Ledger
 from retraining.ledger.readings import StoredReading
 from retraining.records import Champion, Chunk, Verdict
@@ -57,7 +57,8 @@ class Policy:
         if not self.history:
             return []
         live = self.history[-1]
-        earlier = [c for c in self.history if c.release_id != live.release_id]
+        out = {live.release_id, *barred(self.history)}
+        earlier = [c for c in self.history if c.release_id not in out]
         later = zip(self.history, self.history[1:], strict=False)
         replaced_since = [c for c, successor in later if successor.as_of >= self.horizon]
         return _once([*replaced_since, *earlier[-1:], *self.history[-2:]])

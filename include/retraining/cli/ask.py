@@ -42,6 +42,8 @@ def status(
         print_table("Models", columns, [_status_row(s) for s in found])
         for w in (w for s in found for w in s.waiting):
             console.print(f"{w.model}: verdict {short(w.verdict_id)} waits {w.what}. {w.how}", markup=False)
+        for s in (s for s in found if s.probation):
+            console.print(f"{s.model}: {s.probation}. `history {s.model}` has the figures.", markup=False)
     if fail_if_stale and any(s.stale for s in found):
         raise typer.Exit(EXIT_FAILED)
 
@@ -190,7 +192,7 @@ def _people(work: Workspace, record: Verdict | TriggerDecision) -> dict[str, obj
 
 
 def _said(work: Workspace, record: Verdict | TriggerDecision) -> list[str]:
-    from retraining.audit.history import describe_answer, describe_override
+    from retraining.audit.history import describe_answer, describe_override, describe_probation
     from retraining.rollout.waiting import waits_for
 
     if not isinstance(record, Verdict):
@@ -199,6 +201,8 @@ def _said(work: Workspace, record: Verdict | TriggerDecision) -> list[str]:
     made = work.ledger.override_of(record.id)
     outcome = work.ledger.outcome(record.id)
     found = [f"{outcome.outcome}: {outcome.detail}"] if outcome else []
+    forward = describe_probation(work.ledger, record.id)
+    found += [forward] if forward else []
     found += [describe_answer(answer)] if answer else []
     waits = waits_for(work, record)
     found += [f"waiting {waits.what}. {waits.how}"] if waits else []

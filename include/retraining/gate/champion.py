@@ -34,10 +34,15 @@ def allowed_loss(e: Evaluation, policy: Policy, figure: float | None) -> float:
     It is the margin, and never more than half of what that model is better than one without features: a margin as wide
     as the metric itself would otherwise turn the gate off.
     """
-    if figure is None or e.baseline is None:
-        return policy.margin
-    worth = (figure - e.baseline) * (1 if e.greater_is_better else -1)
-    return min(policy.margin, max(0.0, worth) / 2)
+    return loss_allowed(policy.margin, figure, e.baseline, greater_is_better=e.greater_is_better)
+
+
+def loss_allowed(margin: float, figure: float | None, baseline: float | None, *, greater_is_better: bool) -> float:
+    """Return the margin, but at most half of what a figure is better than the baseline's."""
+    if figure is None or baseline is None:
+        return margin
+    worth = (figure - baseline) * (1 if greater_is_better else -1)
+    return min(margin, max(0.0, worth) / 2)
 
 
 def decisive(e: Evaluation) -> tuple[float | None, Estimate | None]:

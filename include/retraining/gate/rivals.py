@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from retraining.records import Champion, Window
 
@@ -75,10 +76,10 @@ def choose_rivals(
 
 
 def standing(history: Sequence[Champion]) -> list[Champion]:
-    """Leave out what a rollback took back, and the rollback itself: the entry that it went back to stands again."""
+    """Leave out what a rollback or a return took back, and its own entry: the one that it went back to stands again."""
     line: list[Champion] = []
     for entry in history:
-        if entry.kind != "rollback":
+        if entry.kind not in ("rollback", "return"):
             line.append(entry)
             continue
         while line and line[-1].release_id != entry.release_id:
@@ -86,6 +87,24 @@ def standing(history: Sequence[Champion]) -> list[Champion]:
         if not line:
             line.append(entry)
     return line
+
+
+def barred(history: Sequence[Champion]) -> set[str]:
+    """Return the releases that probation took back and that no later verdict let in again."""
+    found: set[str] = set()
+    for before, entry in pairwise(history):
+        if entry.kind == "return":
+            found.add(before.release_id)
+        elif entry.kind in ("promotion", "override"):
+            found.discard(entry.release_id)
+    return found
+
+
+def fallback(history: Sequence[Champion]) -> Champion | None:
+    """Return whom probation compares the champion with and goes back to: the newest other release that stands."""
+    out = barred(history)
+    earlier = (c for c in reversed(standing(history[:-1])) if c.release_id not in out)
+    return next((c for c in earlier if c.release_id != history[-1].release_id), None)
 
 
 def anchor_of(line: Sequence[Champion], rules: Mapping[str, str]) -> Champion | None:

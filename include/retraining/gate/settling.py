@@ -44,6 +44,30 @@ def spent_alpha(alpha: float, looks: int) -> float:
     return alpha / _EXCESS * (1 - _FIRST_SHARE) / (looks * (looks + 1))
 
 
+def spent_until(total: float, share: float) -> float:
+    """Return how much of a one-sided error may be spent by the time a share of the rows has been seen.
+
+    The spending function of O'Brien and Fleming's type, 2 - 2 Phi(z / sqrt(share)) with z the normal quantile at
+    1 - total / 2 (Lan and DeMets 1983, "Discrete sequential boundaries for clinical trials"): little early, when few
+    days are seen, and most at the end, so that looking daily costs hardly any power. A look spends the difference to
+    what was spent before it. The shares of all looks add up to `total`, and by Bonferroni's inequality the chance that
+    any of them errs is at most that, however the looks depend on each other.
+
+    Parameters
+    ----------
+    share
+        From 0 to 1.
+
+    >>> [round(spent_until(0.05, days / 7), 4) for days in (0, 4, 5, 6, 7)]
+    [0.0, 0.007, 0.016, 0.0278, 0.0417]
+    """
+    if share <= 0:
+        return 0.0
+    normal = NormalDist()
+    z = normal.inv_cdf(1 - total / _EXCESS / 2)
+    return 2 - 2 * normal.cdf(z / math.sqrt(min(share, 1.0)))
+
+
 def settle(
     evaluation: Evaluation, over: Estimate, bar: float, holdout: timedelta, label_delay: timedelta, partition: timedelta
 ) -> Settling | None:

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, FromClause, Select, Table, func, select, t
 from retraining.ledger import tables as t
 from retraining.ledger.connection import Connected, models_in
 from retraining.ledger.requests import only_open
-from retraining.records import Champion, Request, TriggerDecision, Verdict, from_dict
+from retraining.records import Champion, Probation, Request, TriggerDecision, Verdict, from_dict
 from retraining.windows import to_utc
 
 R = TypeVar("R")
@@ -24,6 +24,10 @@ def _serious(verdicts: FromClause) -> ColumnElement[bool]:
 
 def _anything(_: FromClause) -> ColumnElement[bool]:
     return true()
+
+
+def _is_probation(work: FromClause) -> ColumnElement[bool]:
+    return work.c.stage == "probation"
 
 
 _SERIOUS = _serious(t.verdicts)
@@ -65,6 +69,10 @@ class Newest(Connected):
     def newest_decisions(self) -> dict[str, TriggerDecision]:
         """Return each model's trigger decision of the newest as-of time."""
         return self._newest(TriggerDecision, t.decisions, "as_of")
+
+    def newest_probations(self) -> dict[str, Probation]:
+        """Return the newest look at each model's releases on probation."""
+        return self._newest(Probation, t.work, "row", where=_is_probation)
 
     def champions_now(self) -> dict[str, Champion]:
         """Return the champion of each model that has one."""

@@ -23,6 +23,7 @@ Stage = Literal[
     "preflight",
     "reproduce",
     "predict",
+    "probation",
     "erase",
     "housekeeping",
     # Figures that are expensive, and could be computed again:

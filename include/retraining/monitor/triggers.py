@@ -52,12 +52,20 @@ class Situation:
     """What the decision is made from.
 
     `recent` is newest first: the measurement that is decided on, then those of the partitions before it, as far as
-    they were measured; one that was measured more than once stands in it more than once.
+    they were measured; one that was measured more than once stands in it more than once. A release that was taken back
+    starts every cooldown anew, as a verdict does.
     """
 
     recent: Sequence[Measurement]
     last_verdict_as_of: datetime | None
     open_request: bool
+    taken_back_as_of: datetime | None = None
+
+    @property
+    def cooling(self) -> tuple[str, datetime] | None:
+        """What the cooldown is counted from, and when that was."""
+        found = (("verdict", self.last_verdict_as_of), ("return", self.taken_back_as_of))
+        return max(((what, t) for what, t in found if t is not None), key=lambda pair: pair[1], default=None)
 
 
 def decide(situation: Situation, policy: Policy) -> TriggerDecision:
@@ -143,7 +151,7 @@ def _holds(now: Measurement) -> bool:
 
 
 def _brakes(situation: Situation, reason: str, policy: Policy) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    now, last = situation.recent[0], situation.last_verdict_as_of
+    now, last = situation.recent[0], situation.cooling
     held: list[str] = []
     changes: list[str] = []
     if policy.mode == "observe":
@@ -151,9 +159,10 @@ def _brakes(situation: Situation, reason: str, policy: Policy) -> tuple[tuple[st
         changes.append("mode: suggest or auto")
     elif situation.open_request:
         return (), ()  # it was let through once; asking again only wakes whoever missed it
-    if last is not None and now.as_of < last + policy.cooldown:
-        until = last + policy.cooldown
-        held.append(f"cooldown of {format_duration(policy.cooldown)} after the verdict as of {last:%Y-%m-%d %H:%M}")
+    if last is not None and now.as_of < last[1] + policy.cooldown:
+        what, since = last
+        until = since + policy.cooldown
+        held.append(f"cooldown of {format_duration(policy.cooldown)} after the {what} as of {since:%Y-%m-%d %H:%M}")
         changes.append(f"asks from {until:%Y-%m-%d %H:%M} UTC on, if the reason is still there")
     if reason.startswith("performance") and now.n_new_labels < policy.min_new_labels:
         held.append(f"{now.n_new_labels:,} new labels, fewer than retrain.min_new_labels ({policy.min_new_labels:,})")

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from retraining.ledger.work import Stage
 from retraining.pipeline.common import admissible
+from retraining.pipeline.probation import last_look
 from retraining.records import Admission, Request, digest_of, to_dict
 from retraining.spec import FrozenSpec
 from retraining.workspace import Workspace
@@ -23,6 +24,9 @@ def admit(
     by: str | None = None,
 ) -> Admission:
     """Decide what a run is about. Its as-of time is the one given, else the newest open request's, else the fallback.
+
+    A release that is on probation is looked at first: a verdict would see the same rows. If it is taken back, the run
+    ends with that. A dry run changes nothing, so it does not look either.
 
     Parameters
     ----------
@@ -46,6 +50,8 @@ def admit(
     admissible(workspace, frozen, as_of)
     if frozen.spec.mode == "observe" and trigger != "person":
         skip = "mode is observe: only a person retrains this model"
+    if skip is None and not dry_run:
+        skip = last_look(workspace, frozen, as_of)
     champion = workspace.ledger.champion(frozen.model)
     admission = Admission(
         model=frozen.model,

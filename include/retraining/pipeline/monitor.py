@@ -1,4 +1,4 @@
-"""Monitor: collect the day, measure it, decide whether to ask for a retraining."""
+"""Monitor: collect the day, measure it, judge a release on probation, decide whether to ask for a retraining."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from datetime import datetime
 
 from retraining.data import ingest, plan
 from retraining.errors import MonitorFailed, RetrainingError, Unavailable, said
+from retraining.gate.probation import taken_back_at
 from retraining.monitor import triggers
+from retraining.pipeline import probation as forward
 from retraining.pipeline.common import Report, admissible, needs_time, silent
 from retraining.pipeline.requests import end_requests
 from retraining.records import Alert, Measurement, TriggerDecision, Window
@@ -35,6 +37,15 @@ def measure(workspace: Workspace, frozen: FrozenSpec, as_of: datetime, *, html: 
         return look(workspace, frozen, as_of, html=html)
 
 
+def probation(workspace: Workspace, frozen: FrozenSpec, as_of: datetime) -> str | None:
+    """Judge the newest release on the rows it met since; return what it came to, None where none is on probation.
+
+    A release that is shown to be worse than the one before it is taken back. Doing so again changes nothing.
+    """
+    with _alarmed(workspace, frozen, as_of):
+        return forward.judge(workspace, frozen, as_of, "monitor")
+
+
 def decide(workspace: Workspace, frozen: FrozenSpec, measurement: Measurement) -> TriggerDecision:
     """Decide whether a measurement asks for a retraining, and write the decision and its request down.
 
@@ -58,7 +69,7 @@ def must_wake(workspace: Workspace, frozen: FrozenSpec) -> bool:
 def run(
     workspace: Workspace, frozen: FrozenSpec, as_of: datetime, report: Report = silent, *, html: bool = False
 ) -> TriggerDecision:
-    """Measure and decide in this process, exactly as the DAG does; nothing is started from here."""
+    """Measure, judge and decide in this process, exactly as the DAG does; nothing is started from here."""
     from retraining.monitor.measure import summary
 
     needs_time(frozen)
@@ -66,6 +77,9 @@ def run(
         admissible(workspace, frozen, as_of)
         measurement = measure(workspace, frozen, as_of, html=html)
         report("measure", summary(measurement))
+        judged = probation(workspace, frozen, as_of)
+        if judged is not None:
+            report("probation", judged)
         decision = decide(workspace, frozen, measurement)
     except Unavailable as error:
         _alarm(workspace, frozen.model, as_of, error)  # nobody tries again after this process
@@ -82,6 +96,7 @@ def _decided(workspace: Workspace, frozen: FrozenSpec, measured: Measurement) ->
     situation = triggers.Situation(
         recent=(measured, *ledger.measurements(model, oldest, measured.as_of)),
         last_verdict_as_of=ledger.last_verdict_time(model, measured.as_of),
+        taken_back_as_of=taken_back_at(ledger.champion(model), measured.as_of),
         open_request=is_open,
     )
     made = triggers.decide(situation, policy)

@@ -36,10 +36,19 @@ def close_request(
     return known or _close(workspace, request, by, account, reason, closed_at)
 
 
-def end_requests(workspace: Workspace, model: str, as_of: datetime, reason: str) -> None:
-    """Close a model's open requests because of what its YAML says, as of a run's time."""
+def end_requests(
+    workspace: Workspace,
+    model: str,
+    as_of: datetime,
+    reason: str,
+    *,
+    by: str = "its YAML",
+    until: datetime | None = None,
+) -> None:
+    """Close a model's open requests as of a run's time: all, or those as of times `until` one."""
     for request in workspace.ledger.open_requests(model):
-        _close(workspace, request, "its YAML", "", reason, as_of)
+        if until is None or request.as_of <= until:
+            _close(workspace, request, by, "", reason, as_of)
 
 
 def _close(workspace: Workspace, request: Request, by: str, account: str, reason: str, closed_at: datetime) -> Closing:

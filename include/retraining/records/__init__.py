@@ -65,6 +65,7 @@ from retraining.records.watching import (
     DayPerformance,
     Measurement,
     PredictionSet,
+    Probation,
     Request,
     TriggerDecision,
 )
@@ -102,6 +103,7 @@ __all__ = [
     "OriginFigures",
     "Override",
     "PredictionSet",
+    "Probation",
     "Provenance",
     "Reach",
     "Release",

@@ -247,11 +247,11 @@ class Release:
 
 @dataclass(frozen=True)
 class Champion:
-    """One entry of a model's champion history."""
+    """One entry of a model's champion history; a `return` is by probation, which took back the entry before it."""
 
     model: str
     sequence: int
-    kind: Literal["promotion", "rollback", "adoption", "override"]
+    kind: Literal["promotion", "rollback", "adoption", "override", "return"]
     release_id: str
     verdict_id: str | None
     spec_id: str

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from retraining.records.checklist import Estimate
 from retraining.records.data import Window
 
 
@@ -88,6 +89,42 @@ class Measurement:
     n_new_labels: int
     report_key: str | None
     unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Probation:
+    """One look at a release that was promoted, beside the release it replaced, on published rows newer than both.
+
+    `window` is the whole probation, `n_rows` of `n_days` days of it were seen, and `share` of its error (0 to 1) may be
+    spent by now. `gain` is how much better the release is: its upper bound says *worse*, its lower *holds*, each at an
+    error of its own. `returns` says that the release is to be taken back by itself. `by` is the run that looked.
+
+    `worse`, `held` and `not_shown` (neither was shown by its end) end a probation; `unknown` could not be computed.
+    """
+
+    model: str
+    sequence: int
+    release_id: str
+    against: int
+    against_release_id: str
+    as_of: datetime
+    window: Window
+    by: Literal["monitor", "retrain"]
+    outcome: Literal["open", "worse", "held", "not_shown", "unknown"]
+    share: float
+    n_rows: int
+    n_days: int
+    metric: str
+    figure: float | None
+    against_figure: float | None
+    gain: Estimate | None
+    sentence: str
+    returns: bool = False
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is looked at."""
+        return self.outcome in ("worse", "held", "not_shown")
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""How a release is made and becomes the champion, by a verdict, an answer, an override, a rollback or an adoption."""
+"""How a release becomes the champion: by a verdict, an answer, an override, a rollback, an adoption or a return."""

@@ -10,6 +10,7 @@ from typing import Literal
 
 from retraining.artifacts.preflight import preflight
 from retraining.errors import RequestError, given_reason
+from retraining.gate.rivals import barred
 from retraining.records import Champion
 from retraining.rollout.alias import sync_alias
 from retraining.rollout.allowed import require_named
@@ -23,14 +24,15 @@ def rollback(workspace: Workspace, model: str, sequence: int | None, by: str, re
     Parameters
     ----------
     sequence
-        The entry to go back to; None means the one before the champion.
+        The entry to go back to; None means the one before the champion, but for what probation took back.
     by
         The account of who does it: Airflow's user, or the operating system's.
 
     Raises
     ------
     RequestError
-        When there is nothing to go back to, nobody is named, or the reason is empty or too short.
+        When there is nothing to go back to, nobody is named, probation took the entry back, or the reason is empty or
+        too short.
     DeployRefused
         When the earlier release fails its preflight.
     """
@@ -41,7 +43,7 @@ def rollback(workspace: Workspace, model: str, sequence: int | None, by: str, re
     if target.release_id == now.release_id:
         return now
     preflight(workspace.store, target.release_id)
-    entry = _next(now, target, "rollback", by, f"rollback to {target.sequence}: {reason}", as_of)
+    entry = next_entry(now, target, "rollback", by, f"rollback to {target.sequence}: {reason}", as_of)
     if not workspace.ledger.move_champion(entry):
         raise RequestError(f"{model}: the champion moved while rolling back. Look at the history and try again.")
     sync_alias(workspace, model, as_of)
@@ -84,20 +86,29 @@ def adopt_alias(workspace: Workspace, model: str, by: str, as_of: datetime) -> C
 
 
 def _target(history: list[Champion], sequence: int | None) -> Champion:
+    model, out = history[-1].model, barred(history)
     if sequence is None:
-        earlier = [c for c in history if c.release_id != history[-1].release_id]
+        others = [c for c in history if c.release_id != history[-1].release_id]
+        earlier = [c for c in others if c.release_id not in out]
         if not earlier:
-            raise RequestError(f"{history[-1].model}: the champion is the first one; there is nothing to go back to.")
+            why = "probation took back every other release" if others else "the champion is the first one"
+            raise RequestError(f"{model}: {why}; there is nothing to go back to.")
         return earlier[-1]
     found = [c for c in history if c.sequence == sequence]
     if not found:
-        raise RequestError(f"{history[-1].model}: there is no entry {sequence}; it has 1 to {history[-1].sequence}.")
+        raise RequestError(f"{model}: there is no entry {sequence}; it has 1 to {history[-1].sequence}.")
+    if found[0].release_id in out:
+        raise RequestError(
+            f"{model}: entry {sequence} was shown to be worse and taken back by probation; `history {model}` has the "
+            f"figures. It needs a new verdict: `python -m retraining run {model} --as-of TIME`."
+        )
     return found[0]
 
 
-def _next(
-    now: Champion, target: Champion, kind: Literal["rollback", "adoption"], by: str, reason: str, as_of: datetime
+def next_entry(
+    now: Champion, target: Champion, kind: Literal["rollback", "return"], by: str, reason: str, as_of: datetime
 ) -> Champion:
+    """Return the entry that makes an earlier one of the history the champion again."""
     return Champion(
         model=now.model,
         sequence=now.sequence + 1,

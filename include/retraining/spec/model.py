@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from retraining.spec.base import Duration, Group
 from retraining.spec.data import HASHED_BLOCK, HASHED_HOLDOUT, HASHED_TRAINING, Data
+from retraining.spec.deploy import Deploy, follow_holdout
 from retraining.spec.gate import Gate
 from retraining.spec.schedules import DEFAULTS, follow_partition
 from retraining.spec.training import Training
@@ -166,6 +167,7 @@ class Spec(Group):
     features: Features = Field(default_factory=lambda: Features(), description="What the model sees.")
     training: Training = Field(description="How it is learnt.")
     gate: Gate = Field(default_factory=lambda: Gate(), description="When a challenger may replace the champion.")
+    deploy: Deploy = Field(default_factory=lambda: Deploy(), description="How a release goes live.")
     score: Score = Field(default_factory=lambda: Score(), description="What it predicts each day.")
     monitor: Monitor = Field(default_factory=lambda: Monitor(), description="What is watched every day.")
     retrain: Retrain = Field(default_factory=lambda: Retrain(), description="When it is retrained.")
@@ -174,15 +176,16 @@ class Spec(Group):
     @model_validator(mode="before")
     @classmethod
     def _without_time(cls, values: Any) -> Any:
-        """Fill in schedules that fit the partition; for rows without a time what follows from that, and refuse what
-        has no meaning for them."""
+        """Fill in schedules that fit the partition and a probation that fits the holdout; for rows without a time what
+        follows from that, and refuse what has no meaning for them."""
         data = values.get("data") if isinstance(values, dict) else None
         if not isinstance(data, dict) or data.get("time_column") is not None:
-            return follow_partition(values) if isinstance(values, dict) else values
+            return follow_holdout(follow_partition(values)) if isinstance(values, dict) else values
         fixed: dict[str, dict[str, Any]] = {
             "data": {"label_delay": timedelta()},
             "training": {"window": HASHED_TRAINING},
             "gate": {"holdout": HASHED_HOLDOUT, "block": HASHED_BLOCK, "refit": False},
+            "deploy": {"probation": None},
             "score": {"schedule": None},
             "monitor": {"schedule": None},
         }

@@ -14,6 +14,7 @@ two intervals covers at least as often as either.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -36,6 +37,24 @@ def block_weights(n_blocks: int, seed: int, n_resamples: int = N_RESAMPLES) -> A
     return weights
 
 
+@dataclass(frozen=True)
+class Spread:
+    """A gain with the standard errors that it may have, each with its degrees of freedom; the first is by blocks."""
+
+    gain: float
+    errors: tuple[tuple[float, int], ...]
+
+    def at(self, alpha: float) -> Estimate:
+        """Return the gain with the wider interval, at a one-sided error."""
+        (error, degrees), *others = self.errors
+        reach = _reach(alpha, error, degrees)
+        for other, n in others:
+            wider = _reach(alpha, other, n)
+            if not wider <= reach:  # also when it is not a number: what cannot be computed must not pass
+                error, reach, degrees = other, wider, n
+        return Estimate(self.gain, error, self.gain - reach, self.gain + reach, degrees)
+
+
 def paired_difference(
     metric: Metric,
     y: Array,
@@ -51,35 +70,54 @@ def paired_difference(
 
     Parameters
     ----------
+    alpha
+        One-sided error; each of the bounds holds with confidence 1 - alpha.
+
+    Returns
+    -------
+    The difference in the metric's unit, positive when `new` is better, with the wider of the two intervals. The other
+    parameters are those of `paired_spread`.
+    """
+    return paired_spread(metric, y, new, old, blocks, seed=seed, days=days).at(alpha)
+
+
+def paired_spread(
+    metric: Metric,
+    y: Array,
+    new: Array,
+    old: Array,
+    blocks: NDArray[np.int64],
+    *,
+    seed: int,
+    days: NDArray[np.int64] | None = None,
+) -> Spread:
+    """Return how much better `new` is than `old` on the same rows, for intervals at any error.
+
+    Parameters
+    ----------
     y, new, old
         Truth and the two predictions, row by row.
     blocks
         Block index of each row, from 0 without gaps.
-    alpha
-        One-sided error; each of the bounds holds with confidence 1 - alpha.
     seed
         Of the resampling: the same call gives the same bits.
     days
         Day of each **block**, from 0 without gaps, shape (n_blocks,). None where a block is a day or longer.
-
-    Returns
-    -------
-    The difference in the metric's unit, positive when `new` is better, with the wider of the two intervals.
     """
     n_blocks = int(blocks.max()) + 1
     weights = np.vstack([np.ones(n_blocks), block_weights(n_blocks, seed), _without_a_day(days, n_blocks)])
     values = resampled(metric, y, new, blocks, weights) - resampled(metric, y, old, blocks, weights)
     differences = values if metric.greater_is_better else -values
     gain = float(differences[0]) + 0.0  # -0.0, from turning a sign, would be shown as a loss
-    error, degrees = _bootstrap_error(differences[1 : 1 + N_RESAMPLES], n_blocks), n_blocks - 1
-    reach = float(stats.t.ppf(1 - alpha, degrees)) * error
+    errors = [(_bootstrap_error(differences[1 : 1 + N_RESAMPLES], n_blocks), n_blocks - 1)]
     left_out = differences[1 + N_RESAMPLES :]
     if len(left_out):
-        error_of_days = _jackknife_error(left_out)
-        reach_of_days = float(stats.t.ppf(1 - alpha, len(left_out) - 1)) * error_of_days
-        if not reach_of_days <= reach:  # also when it is not a number: what cannot be computed must not pass
-            error, reach, degrees = error_of_days, reach_of_days, len(left_out) - 1
-    return Estimate(gain, error, gain - reach, gain + reach, degrees)
+        errors.append((_jackknife_error(left_out), len(left_out) - 1))
+    return Spread(gain, tuple(errors))
+
+
+def _reach(alpha: float, error: float, degrees: int) -> float:
+    return float(stats.t.ppf(1 - alpha, degrees)) * error
 
 
 def _without_a_day(days: NDArray[np.int64] | None, n_blocks: int) -> Array:

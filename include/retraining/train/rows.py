@@ -55,7 +55,7 @@ def labelled_rows(
     rows = rows.filter(target.is_valid())
     raw = rows.column(spec.data.target).to_numpy(zero_copy_only=False)
     known = _classes(raw, spec.training.task, where) if classes is None else classes
-    y = _encoded(raw, spec.training.task, known, where)
+    y = encoded(raw, spec.training.task, known, where)
     times = rows.column(spec.data.time).to_numpy().astype("datetime64[us]")
     return Labelled(rows, matrix(rows, plan, where), y, times, known)
 
@@ -123,7 +123,14 @@ def _classes(raw: NDArray[Any], task: str, where: str) -> tuple[Any, ...]:
     return classes
 
 
-def _encoded(raw: NDArray[Any], task: str, classes: tuple[Any, ...], where: str) -> NDArray[np.float64]:
+def encoded(raw: NDArray[Any], task: str, classes: tuple[Any, ...], where: str) -> NDArray[np.float64]:
+    """Return labels as class indices, or for a regression as numbers.
+
+    Raises
+    ------
+    NotEnoughData
+        When a label is of no class that the model knows, or is no number.
+    """
     if task == "regression":
         try:
             return raw.astype(np.float64)

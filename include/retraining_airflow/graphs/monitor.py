@@ -1,4 +1,4 @@
-"""`monitor__M`: collect > measure > decide > request (skipped unless asked) > announce."""
+"""`monitor__M`: collect > measure > probation > decide > request (skipped unless asked) > announce."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 from airflow.sdk import DAG, Asset, Param, TriggerRule, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from retraining.spec import FrozenSpec
+from retraining.spec import FrozenSpec, Spec
+from retraining.windows import format_duration
 from retraining_airflow import boundary
 from retraining_airflow.graphs.common import as_of_param, cron, dag_arguments, with_params
 from retraining_airflow.names import MONITOR, dag_id, request_asset
@@ -19,7 +20,13 @@ _TRIGGERS = """- the schedule `{schedule}` (UTC), after scoring
 - a person
 
 It asks for a retraining when performance really fell, or when columns that matter drifted on {k} of {n} days and
-performance is unknown (or `retrain.on_drift` is `always`). Otherwise `request` is skipped and nothing is woken."""
+performance is unknown (or `retrain.on_drift` is `always`). Otherwise `request` is skipped and nothing is woken.
+
+{probation}"""
+_PROBATION = """`probation` compares a new champion for {length} with the one before it, on the rows that were published
+since, as their labels come. Worse: it is taken back, with an alert ({mode}). Holds: its probation ends. `history` shows
+which."""
+_NO_PROBATION = "New champions are on no probation (`deploy.probation` is null)."
 
 
 def build(frozen: FrozenSpec) -> DAG | None:
@@ -28,7 +35,9 @@ def build(frozen: FrozenSpec) -> DAG | None:
     if not spec.data.time_ordered:
         return None
     drift = spec.monitor.drift
-    triggers = _TRIGGERS.format(schedule=spec.monitor.schedule or "none", k=drift.k, n=drift.n)
+    triggers = _TRIGGERS.format(
+        schedule=spec.monitor.schedule or "none", k=drift.k, n=drift.n, probation=_probation_text(spec)
+    )
 
     @dag(
         dag_id=dag_id(MONITOR, model),
@@ -45,10 +54,11 @@ def build(frozen: FrozenSpec) -> DAG | None:
     def graph() -> None:
         collected = collect(model)
         measured = measure(model)
+        judged = probation(model)
         decision = decide(model)
         asked = _request_task(model)(model)
-        collected >> measured >> decision >> asked
-        asked >> announce(decision)
+        collected >> measured >> judged >> decision >> asked
+        asked >> announce(decision, judged)
 
     return with_params(
         graph(),
@@ -86,6 +96,17 @@ def measure(model: str) -> str:
 
 
 @task
+def probation(model: str) -> str | None:
+    """Judge the newest release beside the one before it on what it met since, and take it back where it is worse."""
+    from retraining.pipeline import monitor
+
+    with boundary.stage() as work:
+        found = monitor.probation(work, work.spec(model), boundary.as_of(get_current_context()))
+    print(found or "no release is on probation")
+    return found
+
+
+@task
 def decide(model: str) -> Ids:
     """Decide whether to ask, and write decision and request to the ledger."""
     from retraining.pipeline import monitor
@@ -96,6 +117,14 @@ def decide(model: str) -> Ids:
         decision = monitor.decide(work, frozen, monitor.measure(work, frozen, when))
     print("\n".join([f"{decision.outcome}: {decision.reason}", *decision.reasons, *decision.would_change]))
     return {"model": decision.model, "decision": decision.id, "outcome": decision.outcome}
+
+
+def _probation_text(spec: Spec) -> str:
+    length = spec.deploy.probation
+    if length is None:
+        return _NO_PROBATION
+    mode = "by itself, as mode is auto" if spec.mode == "auto" else f"a person is asked, as mode is {spec.mode}"
+    return _PROBATION.format(length=format_duration(length), mode=mode)
 
 
 def _request_task(model: str) -> Any:
@@ -115,8 +144,8 @@ def _request_task(model: str) -> Any:
 
 
 @task(trigger_rule=TriggerRule.NONE_FAILED)
-def announce(decision: Ids | None) -> str:
-    """Say in a sentence what was decided."""
+def announce(decision: Ids | None, judged: str | None) -> str:
+    """Say in a sentence what was decided, and what became of a release on probation."""
     if decision is None:
         return "there is no champion yet"
     with boundary.stage() as work:
@@ -124,5 +153,6 @@ def announce(decision: Ids | None) -> str:
     if made is None:
         raise AirflowFailException(f"the ledger has no decision {decision['decision']}. Was it restored from a backup?")
     text = f"{made.outcome}: {made.reason or '; '.join(made.reasons)}"
+    text = f"{text}; {judged}" if judged else text
     print(text)
     return text

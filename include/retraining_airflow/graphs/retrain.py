@@ -24,6 +24,7 @@ _TRIGGERS = """- the schedule `{schedule}` (UTC)
 - a request of the monitor (an event on the asset `retrain-request/{model}`; the ledger's open request decides)
 - a person, with the form behind *Trigger*
 
+A champion on probation is looked at first: if it is worse than the one before it, it is taken back and the run ends so.
 The gate is never skipped, whoever starts it. Where a promotion waits for a person, `ask` starts a run of `approve`."""
 _PARAMETERS = """- `as_of`: the time the run is about
 - `reason`: kept with the verdict

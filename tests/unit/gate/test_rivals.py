@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from retraining.gate import decide
-from retraining.gate.rivals import choose_rivals, standing
+from retraining.gate.rivals import barred, choose_rivals, fallback, standing
 from retraining.records import Champion, Window
 from samples.records import champion, estimate, evaluation, rival
 from samples.tiny import day
@@ -107,3 +107,35 @@ def test_what_each_comparison_leads_to(changes: dict[str, Any], decision: str, w
 def test_a_verdict_names_two_different_models() -> None:
     told = decide(evaluation(opponent=rival(sequence=4, release_id="older")), POLICY).reasons[-1]
     assert "champion 4, trained to 2024-01-29" in told
+
+
+# --- what probation took back --------------------------------------------------------------------------------------
+
+
+def returned(entries: list[Champion], target: int) -> list[Champion]:
+    """Return the history after probation took the last entry back, to an earlier one."""
+    now, to = entries[-1], entries[target - 1]
+    back = champion(now.sequence + 1, cutoff=to.cutoff, kind="return", release_id=to.release_id, by="probation")
+    return [*entries, back]
+
+
+def test_what_probation_took_back_is_no_opponent_and_barred_until_a_new_verdict() -> None:
+    entries = returned(history(7, 14, 21), 2)
+    assert [c.sequence for c in standing(entries)] == [1, 2]
+    assert barred(entries) == {"release3"}
+    again = [*entries, champion(5, cutoff=day(28), release_id="release3")]
+    assert barred(again) == set(), "a new verdict let it in"
+
+
+def test_a_release_is_compared_with_the_newest_other_one_that_stands() -> None:
+    def against(entries: list[Champion]) -> int | None:
+        found = fallback(entries)
+        return None if found is None else found.sequence
+
+    assert against(history(7)) is None, "a first champion has nobody before it"
+    assert against(history(7, 14, 21)) == 2
+    assert against([*returned(history(7, 14, 21), 2), champion(5, cutoff=day(28))]) == 2, "not what was taken back"
+    rolled = [*history(7, 14, 21), champion(4, cutoff=day(7), kind="rollback", release_id="release1")]
+    assert against([*rolled, champion(5, cutoff=day(28))]) == 1, "whom a person rolled back to stands"
+    adopted = history(7, 14, e1="adoption")
+    assert against(adopted) == 1, "an adopted champion is one like any other"

@@ -59,6 +59,9 @@ def again(*changes: dict[str, Any]) -> tuple[Measurement, ...]:
         # cooldown, measured between as-of times
         (days(FELL), {}, {"last_verdict_as_of": day(43)}, "held", "cooldown of 8d after the verdict as of 2024-02-13"),
         (days(FELL), {}, {"last_verdict_as_of": day(42)}, "ask", "fell"),
+        (days(FELL), {}, {"taken_back_as_of": day(43)}, "held", "cooldown of 8d after the return as of 2024-02-13"),
+        (days(FELL), {}, {"last_verdict_as_of": day(41), "taken_back_as_of": day(44)}, "held", "the return as of"),
+        (days(FELL), {}, {"last_verdict_as_of": day(44), "taken_back_as_of": day(41)}, "held", "the verdict as of"),
         (days(FELL), {}, {"last_verdict_as_of": day(43), "open_request": True}, "ask", "fell"),
         # drift
         (days({**OUT, **NO_LABELS}, OUT), {}, {}, "ask", "drift on 2 of 3 days in x1"),

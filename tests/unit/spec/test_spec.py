@@ -42,6 +42,7 @@ def message(folder: Path, **changes: Any) -> str:
         ({"training": {"task": "binry"}}, ["training.task:", "'binary'", "'binry'"]),
         ({"data": {"target": None}}, ["data.target: missing. Add this key."]),
         ({"owner": None}, ["owner: missing"]),
+        ({"deploy": {"probation": "2d"}}, ["a probation of 2d could never end", "four distinct days", "null for none"]),
         ({"training": {"window": "2d"}}, ["training.window holds 2 partitions", "choose 10 to 400"]),
         ({"features": {"numeric": ["y"]}}, ["may not name the target", "'y'"]),
         ({"features": {"numeric": ["cost"]}}, ["outcome", "'cost'"]),
@@ -169,3 +170,19 @@ def test_freezing_and_thawing_loses_nothing(changed: dict[str, Any], files: dict
     assert again == frozen
     assert again.id == frozen.id
     assert freeze(again) == freeze(frozen)
+
+
+def test_probation_is_as_long_as_the_holdout_unless_the_yaml_says_otherwise(tmp_path: Path) -> None:
+    def probation(**changes: Any) -> timedelta | None:
+        frozen = loaded(tmp_path, **changes)
+        assert thaw(freeze(frozen)).id == frozen.id, "what was filled in stays as it was"
+        return frozen.spec.deploy.probation
+
+    assert probation() == timedelta(days=7)
+    assert probation(gate={"holdout": "10d"}) == timedelta(days=10)
+    assert probation(gate={"holdout": "24h"}) == timedelta(days=4), "four distinct days decide"
+    assert probation(deploy={"probation": "14d"}) == timedelta(days=14)
+    assert probation(deploy={"probation": "0d"}) is None
+    off = yaml.safe_dump({**SPEC, "deploy": {"probation": None}})
+    (tmp_path / "tiny.yaml").write_text(off)
+    assert load(tmp_path / "tiny.yaml").spec.deploy.probation is None
