@@ -158,9 +158,7 @@ def test_a_release_over_its_budget_is_refused_and_the_run_is_green(
 
 
 def test_a_refit_that_flips_too_much_is_refused(champion: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "retraining.rollout.release.flips", lambda _task, before, _after: np.ones(len(before), dtype=bool)
-    )
+    monkeypatch.setattr("retraining.rollout.release.flip_share", lambda *_: 1.0)
     result = retrain(champion, SECOND)
     verdict_of(champion, result)
     assert result.deployment is not None and "refitting flips 100.0%" in result.deployment.detail

@@ -22,7 +22,7 @@ from retraining.rollout.override import override
 from retraining.rollout.rollback import rollback
 from retraining.workspace import Workspace
 from samples.tiny import NAME, day, environ, retrain
-from tests.e2e.conftest import SECOND, Released, misled
+from tests.e2e.conftest import SECOND, Released, edit, misled
 
 pytestmark = pytest.mark.slow
 
@@ -176,7 +176,7 @@ def test_a_persons_no_cannot_be_overridden(released: Released, quick_preflight: 
 def test_a_verdict_about_an_earlier_champion_cannot_be_overridden(
     two_champions: Workspace, quick_preflight: None
 ) -> None:
-    early = retrain(two_champions, day(50)).verdict
+    early = retrain(edit(two_champions, {"gate": {"min_rows": 300}}), day(50)).verdict  # a week has 280
     assert early is not None and early.decision == "inconclusive"
     rollback(two_champions, NAME, None, "person", "worse", day(51))
     with pytest.raises(RequestError, match="was judged against an earlier champion: retrain"):

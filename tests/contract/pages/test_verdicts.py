@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
-from retraining.care import retention
+from retraining.care import needs, retention
 from retraining.care.erase import erase
 from retraining.care.verify import verify
 from retraining.cli.app import app
@@ -119,7 +119,7 @@ def test_an_erased_person_is_in_no_page(home: Workspace) -> None:
     assert people[1] not in live(home, verdict)
 
 
-def test_reports_go_with_their_verdict_and_not_before(home: Workspace) -> None:
+def test_reports_go_with_their_verdict_and_not_before(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     _, people = with_flips(home)
     erase(home, NAME, {"id": people[0]}, reason="asked", by="me", erased_at=datetime(2024, 3, 1, tzinfo=UTC))
     age(home)
@@ -127,6 +127,7 @@ def test_reports_go_with_their_verdict_and_not_before(home: Workspace) -> None:
     there = {e.key for folder in folders for e in home.store.listing(folder)}
     assert len(there) == 3 + 3 + len([k for k in there if k.startswith(folders[2])])
     assert not [c for c in retention.plan(home, AS_OF).free if c.key.startswith(folders)]
+    monkeypatch.setattr(needs, "ANCHOR_REFRESHES", 0)  # else the next refresh may still meet the first champion
     later = retention.plan(home, day(60 + 400))
     freed = {c.key for c in later.free if c.key.startswith(folders)}
     first = home.ledger.verdicts(NAME)[0]
@@ -179,5 +180,6 @@ def test_a_million_rows_are_shown_like_twenty_thousand(loop: Loop) -> None:
     started = time.process_time()
     made, rows, _ = describe.describe(frozen, r["evaluate"], model, many, p, 1 - p)
     assert time.process_time() - started < 3
-    assert (made.n_rows, made.n_drawn, made.flip_share) == (1_000_000, describe.N_DRAWN, 1.0)
+    assert (made.n_rows, made.n_drawn) == (1_000_000, describe.N_DRAWN)
+    assert made.flip_share == pytest.approx(1, abs=0.01), "all but what lies at the threshold itself"
     assert rows is not None and rows.num_rows == describe.N_FLIPS

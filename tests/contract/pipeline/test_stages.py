@@ -24,7 +24,11 @@ from samples.tiny import NAME
 from tests.contract.conftest import AS_OF, SCORED, STAGES, Loop
 
 RECORDS = [
-    *[c for _, c in inspect.getmembers(records, dataclasses.is_dataclass) if c.__module__.startswith(records.__name__)],
+    *[
+        c
+        for _, c in inspect.getmembers(records, inspect.isclass)
+        if dataclasses.is_dataclass(c) and c.__module__.startswith(records.__name__)
+    ],
     stored.ModelCard,
     measure.Calibration,
 ]
