@@ -200,6 +200,23 @@ def _problem(check: _Check, passed: MutableSet[str]) -> str | None:
     return None
 
 
+_ONE_IN_FOUR = 0.25
+"""The share of positives is not known before rows are read: taken to be like the example's."""
+
+
+def replacements(frozen: FrozenSpec) -> str:
+    """Say over how many holdouts a replacement is judged, and when a gain would pass with the fewest rows that decide.
+
+    >>> from samples.tiny import SPEC
+    >>> from retraining.spec import Spec
+    >>> replacements(FrozenSpec("tiny", Spec.model_validate(SPEC), {})).partition(";")[0]
+    'a replacement is judged over 3 holdouts of 7d'
+    """
+    from retraining.gate.foresight import foresight
+
+    return foresight(frozen.spec, frozen.spec.gate.min_rows, _ONE_IN_FOUR)
+
+
 # --- sources ------------------------------------------------------------------------------------------------------
 
 

@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from retraining.cli.app import app
+from retraining.pages.verdicts.page import live as live_page
 from retraining.pipeline import retrain as stages
 from retraining.pipeline.retrain import RunResult
 from retraining.records import Rolled, Trained, Verdict
 from retraining.spec import FrozenSpec
 from retraining.workspace import Workspace
-from samples.tiny import N_DAYS, NAME, day, retrain, rows, write_csv
+from samples.tiny import N_DAYS, NAME, day, environ, retrain, rows, write_csv
 from tests.e2e.conftest import FIRST, SECOND, edit
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_preflight")]
@@ -74,7 +77,7 @@ def test_an_origin_learns_nothing_of_its_holdout_or_after(new: Workspace, monkey
     assert all(d <= t < s for t, s, d in zip(sorted(seen), before, day_before, strict=True)), (seen, starts)
 
 
-def test_a_pending_change_never_starves_the_model(champion: Workspace) -> None:
+def test_a_pending_change_never_starves_the_model(champion: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     first = champion.ledger.champion(NAME)
     assert first is not None
     workspace = edit(champion, {"training": {"candidates": WEAK}, "owner": {"technical": "new@example.com"}})
@@ -86,6 +89,13 @@ def test_a_pending_change_never_starves_the_model(champion: Workspace) -> None:
     live = workspace.ledger.champion(NAME)
     assert live is not None and live.sequence == 2 and live.verdict_id == own.id, result.text
     assert verdict.reasons[0] in result.text and own.reasons[-1] in result.text
+    page, other = live_page(workspace, verdict), live_page(workspace, own)
+    assert "Origin by origin" in page and f"verdict <code>{own.id[:8]}</code>" in page
+    assert f"verdict <code>{verdict.id[:8]}</code> on a replacement, which did not pass" in other
+    for name, value in environ(workspace.settings).items():
+        monkeypatch.setenv(name, value)
+    said = CliRunner().invoke(app, ["explain", verdict.id]).stdout
+    assert f"in its place, the champion's own recipe: promote {own.id[:8]}" in said and "Origins" in said
     spec = workspace.frozen(live.spec_id).spec
     assert spec.owner.technical == "new@example.com", "all but what is learnt is today's"
     assert spec.training == workspace.frozen(first.spec_id).spec.training

@@ -98,6 +98,7 @@ def explain(
         console.print(text, markup=False)
     _print_list("because", record.reasons)
     if isinstance(record, Verdict):
+        _print_origins(record)
         _print_checklist(work, record)
     _print_list("it would change with", record.would_change)
 
@@ -108,6 +109,19 @@ def _print_checklist(work: Workspace, verdict: Verdict) -> None:
     if items:
         rows = [(i.name, i.outcome, i.figure, i.limit) for i in items]
         print_table("Checklist", ("item", "result", "found", "limit"), rows)
+
+
+def _print_origins(verdict: Verdict) -> None:
+    found = verdict.evaluation.replacement
+    if found is None or not found.origins:
+        return
+    rows = [(o.holdout, f"{o.n_rows:,}", _figure(o.candidate), _figure(o.champion)) for o in found.origins]
+    print_table("Origins", ("holdout", "rows", "challenger's recipe", "champion's recipe"), rows)
+    _print_list("left out", found.left_out)
+
+
+def _figure(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"
 
 
 def _show_versions(work: Workspace, model: str, json: bool) -> None:
@@ -193,6 +207,7 @@ def _people(work: Workspace, record: Verdict | TriggerDecision) -> dict[str, obj
 
 def _said(work: Workspace, record: Verdict | TriggerDecision) -> list[str]:
     from retraining.audit.history import describe_answer, describe_override, describe_probation
+    from retraining.pages.verdicts.story import judged_instead
     from retraining.rollout.waiting import waits_for
 
     if not isinstance(record, Verdict):
@@ -200,7 +215,9 @@ def _said(work: Workspace, record: Verdict | TriggerDecision) -> list[str]:
     answer = work.ledger.approval_of(record.id)
     made = work.ledger.override_of(record.id)
     outcome = work.ledger.outcome(record.id)
-    found = [f"{outcome.outcome}: {outcome.detail}"] if outcome else []
+    own = judged_instead(work, record)
+    found = [f"in its place, the champion's own recipe: {own.decision} {short(own.id)}"] if own else []
+    found += [f"{outcome.outcome}: {outcome.detail}"] if outcome else []
     forward = describe_probation(work.ledger, record.id)
     found += [forward] if forward else []
     found += [describe_answer(answer)] if answer else []

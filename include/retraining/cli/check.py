@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from retraining.checking import check_spec, connect, unknown_connections
+from retraining.checking import check_spec, connect, replacements, unknown_connections
 from retraining.cli.common import Json, OptionalModel, workspace
 from retraining.cli.output import EXIT_FAILED, console, print_json
 from retraining.cli.remembered import load_passed, save_passed
@@ -73,7 +73,7 @@ def _check_model(work: Workspace, path: Path, passed: set[str], *, connected: bo
     except RetrainingError as error:
         return Found([str(error)], [])
     if not connected:
-        return Found(problems, unknown_connections(frozen))
+        return Found(problems, [*unknown_connections(frozen), *([] if problems else [replacements(frozen)])])
     return _connect(work, frozen, problems)
 
 

@@ -31,13 +31,13 @@ def run(
     )
     result = retrain.run(work, admission, progress)
     if json:
-        print_json(
-            {"admission": to_dict(admission), "verdict": _dict(result.verdict), "deployment": _dict(result.deployment)}
-        )
+        other = result.instead if isinstance(result.instead, str) else _dict(result.instead)
+        verdicts = {"verdict": _dict(result.verdict), "instead": other}
+        print_json({"admission": to_dict(admission), **verdicts, "deployment": _dict(result.deployment)})
     else:
         console.print(result.text, markup=False)
-        if result.verdict is not None and result.deployment is not None and result.deployment.outcome == "waiting":
-            console.print(how_to_answer(result.verdict), markup=False)
+        if result.acting is not None and result.deployment is not None and result.deployment.outcome == "waiting":
+            console.print(how_to_answer(result.acting), markup=False)
 
 
 def score(model: Model, as_of: AsOf, json: Json = False) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from retraining.data import rows
 from retraining.records import Window
 from retraining.spec.data import Data
+from retraining.spec.learning import n_origins
 from retraining.windows import floor, nominal, partitions, step
 
 
@@ -47,10 +48,3 @@ def plan_origins(data: Data, training: timedelta, holdout: Window, most: int) ->
         end = found[-1].start
         found.append(Window(step(end, data.partition, -length), end))
     return tuple(found)
-
-
-def n_origins(data: Data, training: timedelta, holdout: timedelta, most: int) -> int:
-    """Return how many holdouts of a length a training window has room for, the newest after it included."""
-    unit = nominal(data.partition)
-    n_train, n_holdout = (max(1, round(length / unit)) for length in (training, holdout))
-    return min(most, 1 + n_train // (2 * n_holdout)) if data.time_ordered else 1

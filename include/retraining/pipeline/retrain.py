@@ -270,6 +270,11 @@ class RunResult:
     instead: Verdict | str | None = None
 
     @property
+    def acting(self) -> Verdict | None:
+        """The verdict that may move the champion: that in place of a replacement that did not pass, else the first."""
+        return self.instead if isinstance(self.instead, Verdict) else self.verdict
+
+    @property
     def text(self) -> str:
         """The sentence the run ends with."""
         detail = self.deployment.detail if self.deployment else None

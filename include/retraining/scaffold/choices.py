@@ -74,6 +74,7 @@ class Timing:
     label_delay: Choice
     window: Choice
     holdout: Choice
+    origins: Choice
     block: Choice
     retrain: Choice
     score: str

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from retraining.errors import RequestError
+from retraining.gate.settling import spent_alpha
 from retraining.scaffold.choices import Choice, Target, Timing
-from retraining.scaffold.timeline import Timeline
+from retraining.scaffold.timeline import Span, Timeline
 from retraining.spec.schedules import DEFAULTS
+from retraining.stats.power import GAIN, MOST_HOLDOUTS, POWER, holdouts_needed
 from retraining.train import MIN_FOLD_ROWS, MIN_ROWS
 from retraining.windows import Partition, floor, nominal, step
 
@@ -170,6 +172,8 @@ def hashed_folds(line: Timeline, target: Target, start: datetime, cutoff: dateti
     return next((n for n in FOLDS if _folds_hold(line, target, start, cutoff, _DAY * (days // (n + 2)), n)), None)
 
 
+_USUAL_ORIGINS, _CANDIDATES = 8, 2
+"""The default of `gate.origins`, and the candidates that are tried unless the YAML names others."""
 _DELAY: dict[Partition, timedelta] = {"hour": _HOUR, "day": _DAY, "week": 7 * _DAY, "month": 31 * _DAY}
 
 
@@ -202,6 +206,7 @@ def make_timing(plan: Plan, line: Timeline) -> Timing:
             rhythm.holdout,
             f"The newest {length}, kept for the comparison: {held.n_labelled:,} rows with a label today.",
         ),
+        origins=_origins(plan, held),
         block=Choice(
             rhythm.block, f"Rows of one block count as one observation; {n_blocks} blocks hold rows, 20 decide."
         ),
@@ -214,6 +219,23 @@ def make_timing(plan: Plan, line: Timeline) -> Timing:
         history=max(20, min(90, plan.n_partitions)),
         as_of=plan.end + delay,
     )
+
+
+def _origins(plan: Plan, held: Span) -> Choice:
+    """Judge a replacement over as many holdouts as it takes to see a gain, if half of the window has room for them."""
+    n_held = max(1, round(plan.rhythm.holdout / nominal(plan.partition)))
+    room = min(MOST_HOLDOUTS, 1 + plan.n_partitions // (2 * n_held))
+    length, usual = _words(plan.rhythm.holdout), min(room, _USUAL_ORIGINS)
+    what = f"A replacement is judged over so many holdouts of {length} together, each after what both recipes learn"
+    if len(held.classes) != 2 or not min(held.classes):
+        return Choice(usual, f"{what}; half of the window has room for {room}.")
+    outcome, days = min(held.classes) / held.n_labelled, plan.rhythm.holdout / _DAY
+    needed = holdouts_needed(GAIN, days, held.n_labelled, outcome, spent_alpha(0.05, 0) / _CANDIDATES)
+    if needed is None:
+        return Choice(room, f"{what}. A gain of {GAIN:g} would not be shown by a year of them: there are few rows.")
+    seen = f"a gain of {GAIN:g} passes with {POWER:.0%} after about {needed}"
+    short = "" if needed <= room else f"; half of the window has room for {room}"
+    return Choice(max(usual, min(needed, room)), f"{what}: {seen}{short}.")
 
 
 def _words(length: timedelta) -> str:

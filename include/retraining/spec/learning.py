@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
+from retraining.spec.data import Data
 from retraining.spec.load import FrozenSpec, without_documentation
 from retraining.spec.training import Training
+from retraining.windows import nominal
 
 _CHOOSING = ("metric", "folds", "trials", "seconds")
 """Keys that only say how the settings of a search are compared; without a search space they decide nothing."""
@@ -50,6 +53,13 @@ def n_settings(training: Training) -> int:
     10
     """
     return sum(_n_of(candidate.search, training.trials) for candidate in training.candidates)
+
+
+def n_origins(data: Data, training: timedelta, holdout: timedelta, most: int) -> int:
+    """Return how many holdouts of a length a training window has room for, the newest after it included."""
+    unit = nominal(data.partition)
+    n_train, n_holdout = (max(1, round(length / unit)) for length in (training, holdout))
+    return min(most, 1 + n_train // (2 * n_holdout)) if data.time_ordered else 1
 
 
 def _n_of(search: dict[str, Any], trials: int) -> int:

@@ -7,10 +7,11 @@ from itertools import pairwise
 
 import pytest
 
-from retraining.data.plan import n_origins, plan_origins, plan_windows
+from retraining.data.plan import plan_origins, plan_windows
 from retraining.records import Window
 from retraining.spec import Spec
 from retraining.spec.data import Data
+from retraining.spec.learning import n_origins
 from retraining.windows import Partition
 from samples.tiny import SPEC, day, merged
 
