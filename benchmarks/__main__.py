@@ -1,7 +1,7 @@
 """Runs measurements and prints one table: `python -m benchmarks [NAME ...]`.
 
 Without names, all but those that take many minutes: gate_error_rates (5,000 simulated verdicts for each of 15 cases),
-gate_keeps_gain (a year of weekly retraining) and gate_footing (its weeks spoilt, and a change that lasts).
+gate_keeps_gain (a year of weekly retraining), gate_footing (its weeks spoilt) and gate_recovery (a change that lasts).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NAMES = (
     *("ingest", "big", "lineage", "checklist", "parse", "startup", "mlflow", "memory"),
     *("retrain_cost", "scheduler", "fleet"),
 )
-LONG = ("gate_error_rates", "gate_keeps_gain", "gate_footing")
+LONG = ("gate_error_rates", "gate_keeps_gain", "gate_footing", "gate_recovery")
 """Run only when they are named: what they show changes with the gate, not with the machine."""
 _MODULES = {name: f"benchmarks.{name}" for name in (*NAMES, *LONG)} | {"mlflow": "benchmarks.tracking"}
 _WIDTH_IN_PIPES = 140

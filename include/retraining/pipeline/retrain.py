@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from retraining.data import plan, snapshots
 from retraining.data.held import held_tables
@@ -33,6 +33,9 @@ from retraining.records import (
 )
 from retraining.spec import FrozenSpec
 from retraining.workspace import Workspace
+
+if TYPE_CHECKING:
+    from retraining.train import Job
 
 
 def ingest(workspace: Workspace, admission: Admission) -> Ingested:
@@ -137,7 +140,17 @@ def choose(workspace: Workspace, admission: Admission, ingested: Ingested, tried
     """Choose among the candidates and fit the chosen one up to the holdout; what is missing in `tried` is tried."""
     from retraining import train as training
 
-    return training.choose(training.Job(workspace, workspace.frozen(admission.spec_id), ingested.train), tried)
+    return training.choose(_job(workspace, admission, ingested), tried)
+
+
+def _job(workspace: Workspace, admission: Admission, ingested: Ingested) -> Job:
+    """Return what is to be learnt; after a collapse also from what came after it alone."""
+    from retraining import train as training
+    from retraining.evaluation.recovery import recovers_since
+
+    frozen, champion = workspace.frozen(admission.spec_id), _champion(workspace, admission)
+    since = recovers_since(workspace, frozen, ingested.train.window, admission.as_of, champion)
+    return training.Job(workspace, frozen, ingested.train, since)
 
 
 def train(workspace: Workspace, admission: Admission, ingested: Ingested, report: Report = silent) -> Trained:
@@ -145,7 +158,7 @@ def train(workspace: Workspace, admission: Admission, ingested: Ingested, report
     from retraining import train as training
 
     frozen = workspace.frozen(admission.spec_id)
-    job = training.Job(workspace, frozen, ingested.train)
+    job = _job(workspace, admission, ingested)
     tried = []
     for index in range(job.n_candidates):
         tried.append(training.try_candidate(job, index))
@@ -176,7 +189,23 @@ def evaluate(workspace: Workspace, admission: Admission, ingested: Ingested, tra
             raise LedgerError(f"{admission.model}: there is no candidate to judge. Run the training again.")
         return judging.nothing_new(workspace, frozen, ingested.train, *about, champion, ingested.refit.id)
     present = holdout if holdout.features else None
+    if present is not None:
+        trained = _to_be_judged(workspace, frozen, ingested, trained, champion)
     return judging.evaluate(workspace, frozen, trained, present, *about, champion, ingested.refit.id)
+
+
+def _to_be_judged(
+    workspace: Workspace, frozen: FrozenSpec, ingested: Ingested, trained: Trained, champion: Champion | None
+) -> Trained:
+    """Return the candidate; the ordinary one where what a recovery was to recover from has passed by itself."""
+    from retraining import train as training
+    from retraining.evaluation.recovery import stands_again
+
+    if not stands_again(workspace, frozen, trained, champion, ingested.holdout):
+        return trained
+    ordinary = training.choose(training.Job(workspace, frozen, ingested.train), ())
+    why = f"the champion stands again, so what learnt only the rows of its collapse is left out; {ordinary.why}"
+    return replace(ordinary, why=why)
 
 
 def gate(workspace: Workspace, admission: Admission, evaluation: Evaluation) -> Verdict:
@@ -198,7 +227,16 @@ def release(
     from retraining.rollout.release import release as refit
 
     frozen = workspace.frozen(admission.spec_id)
-    return refit(workspace, frozen, trained, verdict, ingested.holdout, ingested.refit)
+    candidate = _judged(workspace, trained, verdict)
+    return refit(workspace, frozen, candidate, verdict, ingested.holdout, ingested.refit)
+
+
+def _judged(workspace: Workspace, trained: Trained, verdict: Verdict) -> Trained:
+    """Return the candidate that a verdict is about: after a collapse it may be another than the one first chosen."""
+    if trained.artifact_id == verdict.evaluation.candidate_id:
+        return trained
+    known = workspace.ledger.recorded(Trained, trained.model, "train").values()
+    return next((t for t in known if t.artifact_id == verdict.evaluation.candidate_id), trained)
 
 
 def deploy(workspace: Workspace, verdict: Verdict, release_id: str, by: str) -> Deployment:
