@@ -7,10 +7,11 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 
+from retraining.audit.reproduce import reproduce
 from retraining.records import Item, Verdict
 from retraining.workspace import Workspace
-from samples.tiny import N_DAYS, NAME, retrain, rows, rows_of, write_csv
-from tests.e2e.conftest import SECOND, edit, forget_readings
+from samples.tiny import N_DAYS, NAME, day, retrain, rows, rows_of, write_csv
+from tests.e2e.conftest import FIRST, SECOND, edit, forget_readings
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_preflight")]
 
@@ -69,3 +70,45 @@ def test_a_champion_worse_than_no_model_is_a_collapse_at_once(champion: Workspac
     item = footing(result.verdict)
     assert "shown to be worse than a model without features" in item.sentence
     assert "x1 turned its sign" in item.sentence and item.outcome == "warn"
+
+
+def test_a_model_of_a_short_window_is_released_on_it_and_reproduced_bit_for_bit(new: Workspace) -> None:
+    short = {"estimator": "sklearn.linear_model.LogisticRegression", "window": "14d"}
+    workspace = edit(new, {"training": {"candidates": [{"estimator": short["estimator"]}, short]}})
+    workspace = written(workspace, lambda number: rows_of(number, signal=2.0 if number < 14 else -2.0))
+    result = retrain(workspace, FIRST)
+    assert result.deployment is not None and result.deployment.outcome == "deployed", result.text
+    release = workspace.ledger.releases(NAME)[-1]
+    assert release.n_rows == 14 * 40, "the newest fortnight, through the holdout"
+    found = reproduce(workspace, NAME)
+    assert found.identical and found.file_identical and found.n_rows == 14 * 40 + 50
+
+
+def test_a_change_that_lasts_is_recovered_from_by_what_came_after_it(champion: Workspace) -> None:
+    workspace = spoilt(champion, 40)
+    fallen = retrain(workspace, SECOND).verdict
+    assert fallen is not None and fallen.decision == "reject", "worse than a model without features"
+    result = retrain(workspace, day(55))
+    assert result.verdict is not None and result.deployment is not None
+    assert result.deployment.outcome == "deployed", result.text
+    e = result.verdict.evaluation
+    assert "a recipe that learnt only what came after 2024-02-10 competed, on the newest 4 days" in e.chosen
+    assert e.candidate is not None and e.candidate > 0.8 and e.champion is not None and e.champion < 0.2
+    release = workspace.ledger.releases(NAME)[-1]
+    assert release.n_rows == 14 * 40, "from the change on, through the holdout"
+    assert reproduce(workspace, NAME).identical
+    again = retrain(workspace, day(60)).verdict
+    assert again is not None and again.decision == "promote" and footing(again).outcome == "pass"
+    assert "learnt only what came after 2024-02-10 competed" in again.evaluation.chosen, "it goes on as long as it pays"
+    assert workspace.ledger.releases(NAME)[-1].n_rows == 19 * 40
+
+
+def test_a_week_that_was_merely_spoilt_leaves_no_short_window_behind(champion: Workspace) -> None:
+    workspace = spoilt(champion, 40, 47)
+    assert footing(retrain(workspace, SECOND).verdict).outcome == "warn"
+    result = retrain(workspace, day(55))
+    assert result.verdict is not None and result.deployment is not None
+    assert result.deployment.outcome == "deployed", result.text
+    assert result.verdict.evaluation.chosen.startswith("the champion stands again, so what learnt only the rows of its")
+    assert workspace.ledger.releases(NAME)[-1].n_rows == 28 * 40
+    assert reproduce(workspace, NAME).identical

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,12 @@ class Comparison:
         """Count the distinct days of the rows."""
         times = _some(self._judged.data.times, rows)
         return len(np.unique(times.astype("datetime64[D]")))
+
+    def by_day(self, predictions: Array) -> dict[datetime, float]:
+        """Return the metric of each day on which it is defined, oldest first."""
+        days = self._judged.data.times.astype("datetime64[D]")
+        found = {day: self.value(predictions, np.asarray(days == day)) for day in np.unique(days)}
+        return {datetime.fromisoformat(str(day)).replace(tzinfo=UTC): f for day, f in found.items() if f is not None}
 
     def rival(self, scored: Scored | None) -> Rival | None:
         """Compare with an earlier champion on the whole holdout."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from statistics import median
+
+import numpy as np
+
 from retraining.errors import RetrainingError
 from retraining.evaluation.comparison import Comparison
 from retraining.evaluation.holdout import Judged
 from retraining.evaluation.moved import moved_columns
 from retraining.gate import Policy
 from retraining.gate.footing import LARGE, N_EARLIER, has_collapsed
-from retraining.records import Evaluation, Footing, Held, Moved, Window
+from retraining.records import Footing, Held, Moved, Window
 from retraining.spec import FrozenSpec
 from retraining.stats.expected import expected_figure
 from retraining.stats.metrics import Array, Metric
@@ -34,12 +39,15 @@ def footing_of(
     promised = expected_figure(metric, theirs)
     expected = baseline if promised is None else promised
     doubtful = sign * (figure - baseline) < 0 or sign * (expected - figure) >= LARGE * frozen.spec.gate.margin
+    earlier = earlier_figures(workspace, frozen, metric, window)
+    usual = median(held.figure for held in earlier) if earlier else expected
     return Footing(
         who="candidate" if mine is None else "champion",
         now=Held(window.end, figure, expected),
         lift=compare.gain(judged.baseline, new=theirs) if doubtful else None,
-        earlier=earlier_figures(workspace, frozen, metric, window),
+        earlier=earlier,
         moved=_moved(judged, where),
+        since=turning_day(compare.by_day(theirs), sign * usual, sign),
     )
 
 
@@ -58,9 +66,28 @@ def earlier_figures(workspace: Workspace, frozen: FrozenSpec, metric: Metric, wi
     return tuple(found[:N_EARLIER])
 
 
-def collapse_of(evaluation: Evaluation, frozen: FrozenSpec) -> bool:
-    """Tell whether an evaluation found that the champion collapsed."""
-    return has_collapsed(evaluation, Policy.of(frozen.spec))
+def turning_day(figures: dict[datetime, float], usual: float, sign: float) -> datetime | None:
+    """Return the day from which on figures are lower, where those before it are nearer to the usual one.
+
+    The days are cut in two where the parts' means explain most of the squares (Hinkley 1970, Inference about the
+    change-point in a sequence of random variables). Where the whole holdout is low no part of it is as usual.
+
+    Parameters
+    ----------
+    figures
+        By day, oldest first, in the metric's unit; `sign` turns them so that more is better, as `usual` is already.
+    """
+    days, found = list(figures), sign * np.array(list(figures.values()))
+    cuts = [cut for cut in range(1, len(days)) if found[:cut].mean() > found[cut:].mean()]
+    if not cuts:
+        return None
+
+    def explained(cut: int) -> float:
+        return cut * (len(days) - cut) * float(found[:cut].mean() - found[cut:].mean()) ** 2
+
+    best = max(cuts, key=explained)
+    before, after = float(found[:best].mean()), float(found[best:].mean())
+    return days[best] if before > (usual + after) / 2 else None
 
 
 def _of_champion(judged: Judged) -> Array | None:

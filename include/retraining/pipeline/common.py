@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pydantic import ValidationError
 
 from retraining.errors import Damaged, RequestError
-from retraining.records import Champion
+from retraining.records import Admission, Champion
 from retraining.spec import FrozenSpec
 from retraining.windows import Partition, refuse_future
 from retraining.workspace import Workspace
@@ -19,6 +19,11 @@ Report = Callable[[str, str], None]
 
 def silent(_stage: str, _text: str) -> None:
     """Report nothing."""
+
+
+def champion_of(workspace: Workspace, admission: Admission) -> Champion | None:
+    """Return the champion that was in office when a run was admitted."""
+    return None if admission.champion is None else workspace.ledger.champion(admission.model, admission.champion)
 
 
 def needs_time(frozen: FrozenSpec) -> None:

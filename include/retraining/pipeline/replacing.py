@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from retraining.errors import Damaged, NotEnoughData, TrainingFailed
+from retraining.pipeline.common import champion_of
 from retraining.records import Admission, Champion, Ingested, Rolled, Snapshot, Trained, Verdict
 from retraining.spec import FrozenSpec
 from retraining.workspace import Workspace
@@ -33,7 +34,7 @@ def contest_of(
     from retraining.evaluation.rule import is_same_recipe, rule_of
     from retraining.train import origins
 
-    champion, frozen = _champion(workspace, admission), workspace.frozen(admission.spec_id)
+    champion, frozen = champion_of(workspace, admission), workspace.frozen(admission.spec_id)
     if trained is None or champion is None or not ingested.holdout.features:
         return None
     if rule_of(workspace, frozen, trained.estimator, champion) != "replace":
@@ -87,7 +88,7 @@ def fall_back(workspace: Workspace, admission: Admission, ingested: Ingested, ve
     from retraining.train.again import learn_again, recipe_of
 
     e, frozen = verdict.evaluation, workspace.frozen(admission.spec_id)
-    champion = _champion(workspace, admission)
+    champion = champion_of(workspace, admission)
     refused = verdict.decision in ("reject", "inconclusive") and bool(verdict.checklist)
     if champion is None or e.rule != "replace" or frozen.spec.gate.rule != "auto" or not refused:
         return None
@@ -123,7 +124,3 @@ def their_window(workspace: Workspace, frozen: FrozenSpec, champion: Champion | 
 def snapshot_of(trained: Trained, ingested: Ingested) -> Snapshot:
     """Return the snapshot that a promoted candidate is fitted on again."""
     return ingested.champion_refit if trained.again and ingested.champion_refit is not None else ingested.refit
-
-
-def _champion(workspace: Workspace, admission: Admission) -> Champion | None:
-    return None if admission.champion is None else workspace.ledger.champion(admission.model, admission.champion)

@@ -13,8 +13,8 @@ from retraining.data import plan, snapshots
 from retraining.data.held import held_tables
 from retraining.data.ingest import read_window, source_id_of
 from retraining.errors import LedgerError
-from retraining.pipeline import replacing
-from retraining.pipeline.common import Report, silent
+from retraining.pipeline import recovering, replacing
+from retraining.pipeline.common import Report, champion_of, silent
 from retraining.records import (
     Admission,
     Champion,
@@ -41,7 +41,7 @@ def ingest(workspace: Workspace, admission: Admission) -> Ingested:
     """Read the window of a retraining and freeze its train, holdout and refit snapshots."""
     frozen = workspace.frozen(admission.spec_id)
     data, spec = frozen.spec.data, frozen.spec
-    champion = _champion(workspace, admission)
+    champion = champion_of(workspace, admission)
     train, holdout, refit = plan.plan_windows(data, spec.training.window, spec.gate.holdout, admission.as_of)
     reader = workspace.reader(frozen)
     other = replacing.their_window(workspace, frozen, champion)
@@ -149,7 +149,7 @@ def choose(workspace: Workspace, admission: Admission, ingested: Ingested, tried
     """Choose among the candidates and fit the chosen one up to the holdout; what is missing in `tried` is tried."""
     from retraining import train as training
 
-    return training.choose(training.Job(workspace, workspace.frozen(admission.spec_id), ingested.train), tried)
+    return training.choose(recovering.job_of(workspace, admission, ingested), tried)
 
 
 def train(workspace: Workspace, admission: Admission, ingested: Ingested, report: Report = silent) -> Trained:
@@ -157,7 +157,7 @@ def train(workspace: Workspace, admission: Admission, ingested: Ingested, report
     from retraining import train as training
 
     frozen = workspace.frozen(admission.spec_id)
-    job = training.Job(workspace, frozen, ingested.train)
+    job = recovering.job_of(workspace, admission, ingested)
     tried = []
     for index in range(job.n_candidates):
         tried.append(training.try_candidate(job, index))
@@ -188,7 +188,7 @@ def evaluate(
 
     sync_alias(workspace, admission.model, admission.as_of)
     holdout = ingested.holdout
-    champion = _champion(workspace, admission)
+    champion = champion_of(workspace, admission)
     frozen = workspace.frozen(admission.spec_id)
     about = (holdout.window, admission.as_of)
     if trained is None:
@@ -196,6 +196,8 @@ def evaluate(
             raise LedgerError(f"{admission.model}: there is no candidate to judge. Run the training again.")
         return judging.nothing_new(workspace, frozen, ingested.train, *about, champion, ingested.refit.id)
     present = holdout if holdout.features else None
+    if present is not None:
+        trained = recovering.to_be_judged(workspace, frozen, ingested, trained, champion)
     contest = replacing.contest_of(workspace, admission, ingested, trained)
     recipes = (contest, replacing.complete(contest, rolled))
     return judging.evaluate(workspace, frozen, trained, present, *about, champion, ingested.refit.id, *recipes)
@@ -219,9 +221,10 @@ def release(
     """Refit the promoted recipe and bind the release to the verdict."""
     from retraining.rollout.release import release as refit
 
-    frozen = workspace.frozen(trained.spec_id if trained.again else admission.spec_id)
-    snapshot = replacing.snapshot_of(trained, ingested)
-    return refit(workspace, frozen, trained, verdict, ingested.holdout, snapshot)
+    candidate = recovering.judged(workspace, trained, verdict)
+    frozen = workspace.frozen(candidate.spec_id if candidate.again else admission.spec_id)
+    snapshot = replacing.snapshot_of(candidate, ingested)
+    return refit(workspace, frozen, candidate, verdict, ingested.holdout, snapshot)
 
 
 def deploy(workspace: Workspace, verdict: Verdict, release_id: str, by: str) -> Deployment:
@@ -332,7 +335,3 @@ def _rolled(
             found.append(one)
             report("origins", describe(one))
     return found
-
-
-def _champion(workspace: Workspace, admission: Admission) -> Champion | None:
-    return None if admission.champion is None else workspace.ledger.champion(admission.model, admission.champion)

@@ -134,7 +134,8 @@ class Footing:
     """How the champion stands on the newest holdout, beside earlier holdouts, the newest first.
 
     `who` is the champion where its cut-off is not inside the holdout, else the candidate, which learnt nothing of it
-    either. `lift` is its gain over a model without features, computed where there is a doubt.
+    either. `lift` is its gain over a model without features, computed where there is a doubt. `since` is the day within
+    the holdout from which on it does worse; None where that is the whole holdout, or nothing of the kind.
     """
 
     who: Literal["champion", "candidate"]
@@ -142,3 +143,4 @@ class Footing:
     lift: Estimate | None
     earlier: tuple[Held, ...]
     moved: tuple[Moved, ...]
+    since: datetime | None = None

@@ -12,8 +12,10 @@ import pytest
 
 from retraining.artifacts.features import FeaturePlan
 from retraining.artifacts.outputs import PREDICTION
+from retraining.evaluation.footing import turning_day
 from retraining.evaluation.moved import MOST_MOVED, moved_columns
 from retraining.records import Moved
+from samples.tiny import day
 from tests.unit.artifacts.test_stored import card
 
 N = 700
@@ -80,6 +82,24 @@ def test_empty_boolean_and_constant_columns_are_looked_at(values: list[Any]) -> 
     found = moved(flag=values, x=[None] * N, kind=pa.array([None] * N, pa.string()))
     assert found["x"].how == found["kind"].how == "nulls"
     assert next(iter(found)) == "x", "the most important first"
+
+
+@pytest.mark.parametrize(
+    ("figures", "turned"),
+    [
+        ((0.7, 0.75, 0.68, 0.3, 0.25, 0.35, 0.28), 3),
+        ((0.7, 0.3, 0.3, 0.3), 1),
+        ((0.3, 0.2, 0.35, 0.25, 0.3, 0.2, 0.25), None),  # the whole holdout
+        ((0.3, 0.7, 0.7), None),  # it rose
+        ((0.3,), None),
+        ((), None),
+    ],
+)
+def test_the_day_of_the_fall_is_found(figures: tuple[float, ...], turned: int | None) -> None:
+    by_day = {day(i): figure for i, figure in enumerate(figures)}
+    assert turning_day(by_day, 0.7, 1.0) == (None if turned is None else day(turned))
+    losses = {at: -figure for at, figure in by_day.items()}
+    assert turning_day(losses, 0.7, -1.0) == turning_day(by_day, 0.7, 1.0)
 
 
 def test_at_most_five_are_named() -> None:

@@ -53,7 +53,8 @@ def test_a_collapse_warns_and_never_hides_behind_a_tie(found: Footing, said: str
 @pytest.mark.parametrize(
     "found",
     [
-        footing(0.76, *USUAL),  # a fall, but a small one
+        footing(0.76, *USUAL),  # a fall, but chance explains it
+        footing(0.77, *[0.8, 0.801, 0.799] * 2),  # beyond chance, but a small one
         footing(0.72, *USUAL, expected=0.72),  # the season: these rows are harder, and the model knows it
         footing(0.70, 0.9, 0.6, 0.95, 0.65, 0.8),  # a large one, in a model whose weeks differ as much
         footing(0.60, *USUAL[:3]),  # too little history to tell chance
