@@ -6,7 +6,7 @@ predicts the set's own rows, in one pass. Nothing of that is published, kept, or
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -78,12 +78,11 @@ def labelled_sets(workspace: Workspace, frozen: FrozenSpec, window: Window, as_o
     return [k for k in known if k.labels.n_rows - k.labels.n_labelled <= data.max_unlabelled * k.labels.n_rows]
 
 
-def days_of(sets: Sequence[Labelled]) -> int:
-    """Return of how many distinct days the rows of sets can be, before any is read."""
+def days_of(sets: Iterable[PredictionSet]) -> int:
+    """Return of how many distinct days the rows of published sets can be, before any is read."""
     found = set()
-    for one in sets:
-        start, end = one.published.window.start, one.published.window.end
-        found |= {(start + _DAY * n).date() for n in range(max(1, round((end - start) / _DAY)))}
+    for window in (s.window for s in sets):
+        found |= {(window.start + _DAY * n).date() for n in range(max(1, round((window.end - window.start) / _DAY)))}
     return len(found)
 
 

@@ -13,6 +13,7 @@ from retraining.errors import NotEnoughData, RetrainingError
 from retraining.gate import probation as rules
 from retraining.gate.champion import loss_allowed
 from retraining.gate.probation import Trial
+from retraining.gate.rivals import MIN_DAYS
 from retraining.records import Champion, Estimate, Probation, Window, digest_of
 from retraining.rollout.forward import Met, days_of, labelled_sets, met
 from retraining.rollout.returning import question, take_back
@@ -66,7 +67,7 @@ def _look(
     sets = labelled_sets(workspace, frozen, trial.window, as_of)
     last = plan.mature_end(frozen.spec.data, as_of) >= trial.window.end
     done = 0.0 if before is None else before.share
-    most_rows, most_days = sum(s.labels.n_labelled for s in sets), days_of(sets)
+    most_rows, most_days = sum(s.labels.n_labelled for s in sets), days_of(s.published for s in sets)
     due = rules.is_due(most_rows, most_days, frozen.spec.gate.min_rows)
     if not last and not (due and rules.share_of(trial, most_days, last=False) > done):
         return before  # nothing to decide: nothing is predicted either
@@ -163,8 +164,8 @@ def _unknown(start: Probation, problem: str, *, last: bool) -> Probation:
 
 
 def _published(workspace: Workspace, look: Probation) -> bool:
-    """Tell whether there was anything to look at: where nothing is scored here, nobody need be told that it was not."""
-    return bool(workspace.ledger.predictions(look.model, look.window))
+    """Tell whether enough was published to decide: where a model is hardly scored here, nobody need be told of it."""
+    return days_of(workspace.ledger.predictions(look.model, look.window)) >= MIN_DAYS
 
 
 def _newest(workspace: Workspace, model: str, sequence: int) -> Probation | None:
