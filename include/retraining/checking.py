@@ -214,7 +214,7 @@ def replacements(frozen: FrozenSpec) -> str:
     """
     from retraining.gate.foresight import foresight
 
-    return foresight(frozen.spec, frozen.spec.gate.min_rows, _ONE_IN_FOUR)
+    return foresight(frozen.spec, frozen.spec.gate.min_rows, _ONE_IN_FOUR, "at gate.min_rows, with")
 
 
 # --- sources ------------------------------------------------------------------------------------------------------

@@ -207,7 +207,6 @@ def _people(work: Workspace, record: Verdict | TriggerDecision) -> dict[str, obj
 
 def _said(work: Workspace, record: Verdict | TriggerDecision) -> list[str]:
     from retraining.audit.history import describe_answer, describe_override, describe_probation
-    from retraining.pages.verdicts.story import judged_instead
     from retraining.rollout.waiting import waits_for
 
     if not isinstance(record, Verdict):
@@ -215,7 +214,7 @@ def _said(work: Workspace, record: Verdict | TriggerDecision) -> list[str]:
     answer = work.ledger.approval_of(record.id)
     made = work.ledger.override_of(record.id)
     outcome = work.ledger.outcome(record.id)
-    own = judged_instead(work, record)
+    own = work.ledger.verdict_instead_of(record)
     found = [f"in its place, the champion's own recipe: {own.decision} {short(own.id)}"] if own else []
     found += [f"{outcome.outcome}: {outcome.detail}"] if outcome else []
     forward = describe_probation(work.ledger, record.id)

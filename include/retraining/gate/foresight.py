@@ -11,7 +11,7 @@ from retraining.stats.power import GAIN, POWER, holdouts_needed
 from retraining.windows import format_duration
 
 
-def foresight(spec: Spec, rows: float, outcome: float) -> str:
+def foresight(spec: Spec, rows: float, outcome: float, where: str = "with") -> str:
     """Say over how many holdouts a replacement is judged, and when a gain would pass.
 
     Parameters
@@ -20,6 +20,8 @@ def foresight(spec: Spec, rows: float, outcome: float) -> str:
         Labelled rows of one holdout.
     outcome
         Share of the rarer class, 0 to 1.
+    where
+        How what is said of the rows begins.
     """
     gate, training = spec.gate, spec.training
     count = n_origins(spec.data, training.window, gate.holdout, gate.origins)
@@ -30,10 +32,10 @@ def foresight(spec: Spec, rows: float, outcome: float) -> str:
     alpha = spent_alpha(1 - gate.confidence, 0) / n_settings(training)
     needed = holdouts_needed(GAIN, gate.holdout / timedelta(days=1), rows, outcome, alpha)
     if needed is None:
-        return f"{text}; with {each}, a gain of {GAIN:g} would not be shown by a year of them"
+        return f"{text}; {where} {each}, a gain of {GAIN:g} would not be shown by a year of them"
     when = f"a gain of {GAIN:g} passes with {POWER:.0%} after about {_count(needed)}"
     room = "" if needed <= count else ", more than there is room for (gate.origins, half of training.window)"
-    return f"{text}; with {each}, {when}{room}, where days differ as much as the example's"
+    return f"{text}; {where} {each}, {when}{room}, where days differ as much as the example's"
 
 
 def _count(number: int) -> str:

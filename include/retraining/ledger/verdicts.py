@@ -50,6 +50,13 @@ class Verdicts(Connected):
         near = c.holdout_start.in_((window.start, window.end)) | (c.holdout_end == window.end)
         return self._records(Verdict, select(c.body).where(c.model == model, near).order_by(c.row))
 
+    def verdict_instead_of(self, verdict: Verdict) -> Verdict | None:
+        """Return the verdict on the champion's own recipe, where a replacement did not pass; None for any other."""
+        if verdict.evaluation.rule != "replace":
+            return None
+        near = self.verdicts_near(verdict.model, verdict.evaluation.window)
+        return next((v for v in reversed(near) if v.evaluation.instead_of == verdict.id), None)
+
     def looks_at(self, model: str, window: Window, *, replace: bool) -> int:
         """Count the verdicts that judged rows of this window before; each further look widens the interval.
 

@@ -109,6 +109,14 @@ def test_a_question_ends_without_looking_for_garbage_and_closes_the_ledger(home:
     assert [path.name for path in home.settings.home.glob("ledger.db*")] == ["ledger.db"]
 
 
+def test_a_first_check_that_loads_duckdb_ends_without_a_word_of_leaks(tmp_path: Path) -> None:
+    call = [sys.executable, "-m", "retraining", "check", "flight_delay"]  # a shipped example, in a new home
+    variables = {**os.environ, "RETRAINING_HOME": str(tmp_path)}
+    done = subprocess.run(call, env=variables, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert done.stdout.startswith("ok ")
+
+
 def test_a_check_is_remembered_only_for_what_it_was_asked(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     assert check(home)[0] == 0
     assert load_passed(home.settings)

@@ -20,8 +20,7 @@ class Story:
 
     `entry` is the entry of the champion history that it led to, by the gate or by a person's override. `approval` is
     a person's answer, `override` a person's promotion against the gate. `instead` is the verdict on the champion's own
-    recipe, where a replacement did not pass. `missing` says why figures that were stored
-    cannot be shown.
+    recipe, where a replacement did not pass. `missing` says why figures that were stored cannot be shown.
     """
 
     frozen: FrozenSpec
@@ -73,13 +72,5 @@ def story_of(workspace: Workspace, verdict: Verdict) -> Story:
         override=ledger.override_of(verdict.id),
         outcome=ledger.outcome(verdict.id),
         entry=made[0] if made else None,
-        instead=judged_instead(workspace, verdict),
+        instead=ledger.verdict_instead_of(verdict),
     )
-
-
-def judged_instead(workspace: Workspace, verdict: Verdict) -> Verdict | None:
-    """Return the verdict on the champion's own recipe in place of a replacement; None for any other verdict."""
-    if verdict.evaluation.rule != "replace":
-        return None
-    near = workspace.ledger.verdicts_near(verdict.model, verdict.evaluation.window)
-    return next((v for v in reversed(near) if v.evaluation.instead_of == verdict.id), None)
