@@ -19,7 +19,10 @@ R = TypeVar("R", Admission, Tried, Trained, Rolled, Evaluation, PredictionSet)
 
 
 def ids_of(record: Crossing) -> Ids:
-    """Return what the next task gets in place of a record that is in the ledger."""
+    """Return what the next task gets in place of a record that is in the ledger.
+
+    Called where the record was made: the environment, with its thread pools, is part of some keys.
+    """
     stage, key = _place(record)
     return {"model": record.model, "stage": stage, "key": key}
 

@@ -143,11 +143,11 @@ def train(admission: Ids, snapshots: Ids, index: int) -> Ids:
         if known is not None:
             raise AirflowSkipException(known)
         tried = retrain.try_candidate(work, admitted, ingested, index)
-    if tried is None:
-        raise AirflowSkipException(f"the spec of this run has no candidate {index}")
-    get_current_context()["candidate"] = tried.score.name  # type: ignore[typeddict-unknown-key]
-    print(f"{tried.score.name}: {tried.score.mean:.4f}, {tried.n_tried} of {tried.n_settings} settings tried")
-    return ids_of(tried)
+        if tried is None:
+            raise AirflowSkipException(f"the spec of this run has no candidate {index}")
+        get_current_context()["candidate"] = tried.score.name  # type: ignore[typeddict-unknown-key]
+        print(f"{tried.score.name}: {tried.score.mean:.4f}, {tried.n_tried} of {tried.n_settings} settings tried")
+        return ids_of(tried)
 
 
 @task(trigger_rule=TriggerRule.NONE_FAILED)
@@ -166,8 +166,8 @@ def choose(admission: Ids, snapshots: Ids, tried: list[Ids]) -> Ids:
             raise AirflowSkipException(known)
         found = [recall(work, Tried, one) for one in tried if one]
         trained = retrain.choose(work, admitted, ingested, found)
-    print(trained.why)
-    return ids_of(trained)
+        print(trained.why)
+        return ids_of(trained)
 
 
 @task
@@ -193,11 +193,11 @@ def roll(admission: Ids, snapshots: Ids, trained: Ids, index: int) -> Ids:
         admitted = recall(work, Admission, admission)
         ingested = retrain.ingested_from(work, admitted, snapshots)
         rolled = replacing.roll(work, admitted, ingested, recall(work, Trained, trained), index)
-    if rolled is None:
-        raise AirflowSkipException(f"there is no origin {index}")
-    get_current_context()["origin"] = str(rolled.holdout)  # type: ignore[typeddict-unknown-key]
-    print(describe(rolled))
-    return ids_of(rolled)
+        if rolled is None:
+            raise AirflowSkipException(f"there is no origin {index}")
+        get_current_context()["origin"] = str(rolled.holdout)  # type: ignore[typeddict-unknown-key]
+        print(describe(rolled))
+        return ids_of(rolled)
 
 
 @task(trigger_rule=TriggerRule.NONE_FAILED)
@@ -228,11 +228,11 @@ def gate(admission: Ids, snapshots: Ids, evaluation: Ids) -> Ids:
         print("\n".join([f"verdict {verdict.id}: {verdict.decision}", *verdict.reasons, *verdict.would_change]))
         ingested = retrain.ingested_from(work, admitted, snapshots)
         other = replacing.fall_back(work, admitted, ingested, verdict)
-    if not isinstance(other, replacing.Instead):
-        return {"verdict": verdict.id, "decision": verdict.decision, "instead": other}
-    own = other.verdict
+        if not isinstance(other, replacing.Instead):
+            return {"verdict": verdict.id, "decision": verdict.decision, "instead": other}
+        own, theirs = other.verdict, ids_of(other.trained)
     print("\n".join([f"in its place, verdict {own.id}: {own.decision}", *own.reasons, *own.would_change]))
-    return {"verdict": own.id, "decision": own.decision, "replacement": verdict.id, "trained": ids_of(other.trained)}
+    return {"verdict": own.id, "decision": own.decision, "replacement": verdict.id, "trained": theirs}
 
 
 @task
