@@ -50,8 +50,8 @@ def spent_until(total: float, share: float) -> float:
     The spending function of O'Brien and Fleming's type, 2 - 2 Phi(z / sqrt(share)) with z the normal quantile at
     1 - total / 2 (Lan and DeMets 1983, "Discrete sequential boundaries for clinical trials"): little early, when few
     days are seen, and most at the end, so that looking daily costs hardly any power. A look spends the difference to
-    what was spent before it. The shares of all looks add up to `total`, and by Bonferroni's inequality the chance that
-    any of them errs is at most that, however the looks depend on each other.
+    what was spent before it. What all looks spend adds up to `total`; at which level a look may then claim something,
+    where it sees the rows of those before it, is said by `stats.sequential.levels`.
 
     Parameters
     ----------

@@ -95,9 +95,10 @@ class Measurement:
 class Probation:
     """One look at a release that was promoted, beside the release it replaced, on published rows newer than both.
 
-    `window` is the whole probation, `n_rows` of `n_days` days of it were seen, and `share` of its error (0 to 1) may be
-    spent by now. `gain` is how much better the release is: its upper bound says *worse*, its lower *holds*, each at an
-    error of its own. `returns` says that the release is to be taken back by itself. `by` is the run that looked.
+    `window` is the whole probation, and `n_rows` of `n_days` days of it were seen. `shares` are those of its days (0 to
+    1) that each look so far had seen, this one the last: they say what of its error may be spent. `gain` is how much
+    better the release is: its upper bound says *worse*, its lower *holds*, each at an error of its own. `returns` says
+    that the release is to be taken back by itself. `by` is the run that looked.
 
     `worse`, `held` and `not_shown` (neither was shown by its end) end a probation; `unknown` could not be computed.
     """
@@ -111,7 +112,7 @@ class Probation:
     window: Window
     by: Literal["monitor", "retrain"]
     outcome: Literal["open", "worse", "held", "not_shown", "unknown"]
-    share: float
+    shares: tuple[float, ...]
     n_rows: int
     n_days: int
     metric: str
@@ -120,6 +121,11 @@ class Probation:
     gain: Estimate | None
     sentence: str
     returns: bool = False
+
+    @property
+    def share(self) -> float:
+        """The share of its days that was seen by now."""
+        return self.shares[-1] if self.shares else 0.0
 
     @property
     def over(self) -> bool:

@@ -66,10 +66,10 @@ def _look(
         return before
     sets = labelled_sets(workspace, frozen, trial.window, as_of)
     last = plan.mature_end(frozen.spec.data, as_of) >= trial.window.end
-    done = 0.0 if before is None else before.share
+    done = () if before is None else before.shares
     most_rows, most_days = sum(s.labels.n_labelled for s in sets), days_of(s.published for s in sets)
     due = rules.is_due(most_rows, most_days, frozen.spec.gate.min_rows)
-    if not last and not (due and rules.share_of(trial, most_days, last=False) > done):
+    if not last and not (due and rules.share_of(trial, most_days, last=False) > (done[-1] if done else 0.0)):
         return before  # nothing to decide: nothing is predicted either
     start = empty(trial, as_of, by, done, frozen.spec.training.metric)
     try:
@@ -84,8 +84,8 @@ def _look(
     return _recorded(workspace, replace(found, returns=returns))
 
 
-def empty(trial: Trial, as_of: datetime, by: By, share: float, metric: str) -> Probation:
-    """Return a look that has seen nothing yet; `share` is what the looks before it had seen."""
+def empty(trial: Trial, as_of: datetime, by: By, shares: tuple[float, ...], metric: str) -> Probation:
+    """Return a look that has seen nothing yet; `shares` are what the looks before it had seen."""
     return Probation(
         model=trial.release.model,
         sequence=trial.release.sequence,
@@ -96,7 +96,7 @@ def empty(trial: Trial, as_of: datetime, by: By, share: float, metric: str) -> P
         window=trial.window,
         by=by,
         outcome="open",
-        share=share,
+        shares=shares,
         n_rows=0,
         n_days=0,
         metric=metric,
@@ -113,7 +113,7 @@ def look_at(frozen: FrozenSpec, trial: Trial, rows: Met | None, start: Probation
     Parameters
     ----------
     start
-        The look with nothing seen; its `share` is what the looks before it had seen.
+        The look with nothing seen; its `shares` are what the looks before it had seen.
     last
         Whether no further day will come.
 
@@ -124,7 +124,7 @@ def look_at(frozen: FrozenSpec, trial: Trial, rows: Met | None, start: Probation
     gate = frozen.spec.gate
     n_rows, n_days = (0, 0) if rows is None else (len(rows.y), rows.n_days)
     share = rules.share_of(trial, n_days, last=last)
-    errors = rules.errors_of(gate.confidence, start.share, share)
+    errors = rules.errors_of(gate.confidence, start.shares, share)
     due = rules.is_due(n_rows, n_days, gate.min_rows)
     gain, figures, allowed = None, _NO_FIGURES, gate.margin
     if rows is not None and due and errors is not None:
@@ -133,7 +133,7 @@ def look_at(frozen: FrozenSpec, trial: Trial, rows: Met | None, start: Probation
         return None
     problem = f"{start.metric} has no error on {n_rows:,} rows of {n_days} days" if due and gain is None else ""
     outcome = rules.outcome_of(gain, allowed, last=last)
-    found = replace(start, outcome=outcome, share=share, n_rows=n_rows, n_days=n_days, gain=gain)
+    found = replace(start, outcome=outcome, shares=(*start.shares, share), n_rows=n_rows, n_days=n_days, gain=gain)
     found = replace(found, figure=figures[0], against_figure=figures[1])
     return replace(found, sentence=rules.sentence_of(found, gate.min_rows, allowed, problem))
 
@@ -159,7 +159,9 @@ def _compared(
 
 def _unknown(start: Probation, problem: str, *, last: bool) -> Probation:
     """Return a look that could not be computed; at the end of the probation that is how it ended."""
-    found = replace(start, outcome="not_shown" if last else "unknown", share=1.0 if last else start.share)
+    found = replace(
+        start, outcome="not_shown" if last else "unknown", shares=(*start.shares, 1.0) if last else start.shares
+    )
     return replace(found, sentence=rules.sentence_of(found, 0, 0.0, f"the two could not be compared: {problem}"))
 
 

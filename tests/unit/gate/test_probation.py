@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy.stats import norm
 
 from retraining.gate import probation as rules
 from retraining.gate.settling import spent_until
@@ -17,6 +20,7 @@ from retraining.spec.deploy import SHORTEST_PROBATION
 from samples.records import champion
 from samples.tiny import day, write_model
 
+N_PATHS = 40_000
 TWO = [champion(1, cutoff=day(32)), champion(2, cutoff=day(39))]
 
 
@@ -67,16 +71,24 @@ def test_all_looks_together_spend_what_is_stated() -> None:
         spent = [spent_until(total, n / 7) for n in range(8)]
         assert spent == sorted(spent) and spent[0] == 0
         assert spent[-1] <= total
-    for days in ([4, 5, 6, 7], [7], [4, 7], [5, 5, 6, 7]):
-        before, worse, holds = 0.0, 0.0, 0.0
-        for n in days:
-            errors = rules.errors_of(0.95, before, n / 7)
-            if errors is None:
-                assert n / 7 <= before, "seen days give nothing to spend"
-                continue
-            before, worse, holds = n / 7, worse + errors[0], holds + errors[1]
-        assert worse <= rules.TAKEN_BACK_WRONGLY and holds <= 0.05
-        assert worse == pytest.approx(spent_until(rules.TAKEN_BACK_WRONGLY, 1))
+    assert rules.errors_of(0.95, (4 / 7, 5 / 7), 5 / 7) is None, "seen days give nothing to spend"
+    for days in ([4, 5, 6, 7], [7], [4, 7], range(4, 29)):
+        shares = [n / days[-1] for n in days]
+        found = [rules.errors_of(0.95, tuple(shares[:n]), share) for n, share in enumerate(shares)]
+        for total, of_looks in zip(
+            (rules.TAKEN_BACK_WRONGLY, 0.05), zip(*filter(None, found), strict=True), strict=True
+        ):
+            assert passed(shares, of_looks) == pytest.approx(spent_until(total, 1), abs=4 * (total / N_PATHS) ** 0.5)
+
+
+def passed(shares: Sequence[float], of_looks: Sequence[float]) -> float:
+    """Return how many paths without a drift pass the bound of any look."""
+    random, at, seen, any_look = np.random.default_rng(1), np.zeros(N_PATHS), 0.0, np.zeros(N_PATHS, bool)
+    for share, level in zip(shares, of_looks, strict=True):
+        at += np.sqrt(share - seen) * random.normal(size=N_PATHS)
+        seen = share
+        any_look |= at / np.sqrt(share) > norm.isf(level)
+    return float(any_look.mean())
 
 
 def test_fewer_than_four_days_decide_nothing() -> None:
@@ -139,7 +151,7 @@ def look(**changes: Any) -> Probation:
         window=Window(day(39), day(46)),
         by="monitor",
         outcome="held",
-        share=1.0,
+        shares=(1.0,),
         n_rows=280,
         n_days=7,
         metric="roc_auc",
