@@ -126,6 +126,26 @@ class Trained:
 
 
 @dataclass(frozen=True)
+class Look:
+    """That an evaluation looked at a holdout's rows, written before any figure of them is there.
+
+    `of_one_version`: only looks at the very same rows count, not those at others of the same window.
+    """
+
+    model: str
+    evaluation: str
+    window: Window
+    holdout_id: str
+    of_one_version: bool
+
+    def shares_rows_with(self, other: Look) -> bool:
+        """Tell whether an earlier look counts for this one."""
+        if self.of_one_version:
+            return self.holdout_id == other.holdout_id
+        return other.window.start < self.window.end and other.window.end > self.window.start
+
+
+@dataclass(frozen=True)
 class Rival:
     """An earlier champion against the candidate, on holdout rows that neither of them was trained on.
 

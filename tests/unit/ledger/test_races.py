@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from retraining.ledger import Ledger, tables
-from retraining.records import Alert, Deployment, Override, Release, Served
+from retraining.records import Alert, Deployment, Look, Override, Release, Served, Window
 from samples.records import champion, decision, measurement, request, verdict
 from samples.tiny import NAME, day
 from tests.support import ledgers, postgres
@@ -86,6 +86,19 @@ def test_of_overrides_of_one_verdict_one_counts(ledger: Ledger) -> None:
     won = _at_once(lambda n: ledger.move_champion(champion(n + 1), override=made[n]))
     assert sorted(won) == [False] * (N - 1) + [True]
     assert len(ledger.champions(NAME)) == 1 and ledger.override_of("v1") == made[won.index(True)]
+
+
+def test_of_looks_at_the_same_rows_only_one_is_the_first(ledger: Ledger) -> None:
+    holdout = Window(day(32), day(39))
+    looks = [Look(NAME, f"evaluation {n}", holdout, "rows", of_one_version=False) for n in range(N)]
+    taken = _at_once(lambda n: ledger.take_look(looks[n]))
+    assert sorted(taken) == list(range(N)), "each has a number of its own"
+    assert [ledger.take_look(look) for look in looks] == taken, "taken again it is the same look"
+    after = Look(NAME, "later", Window(day(39), day(46)), "newer rows", of_one_version=False)
+    assert ledger.take_look(after) == 0, "rows that nobody looked at"
+    version = Look(NAME, "another", holdout, "other rows of the window", of_one_version=True)
+    assert ledger.take_look(version) == 0
+    assert ledger.take_look(dataclasses.replace(version, evaluation="again")) == 1
 
 
 def test_of_everything_else_the_first_stays(ledger: Ledger) -> None:
