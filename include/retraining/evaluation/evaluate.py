@@ -11,6 +11,7 @@ from retraining.evaluation.comparison import beyond_the_metric, figures_of, n_cl
 from retraining.evaluation.describe import describe
 from retraining.evaluation.footing import footing_of
 from retraining.evaluation.holdout import Judged, Scored, judge, leaked_rows
+from retraining.evaluation.looking import begins_at, look_of, take_look
 from retraining.evaluation.rivals import rivals_of, with_rivals
 from retraining.evaluation.rolled import replacement_of
 from retraining.evaluation.rule import rule_of
@@ -133,8 +134,10 @@ def _evaluate(
     instead_of: str | None,
 ) -> Evaluation:
     rule = "refresh" if instead_of is not None else rule_of(workspace, frozen, trained.estimator, champion)
-    looks = workspace.ledger.looks_at(frozen.model, seen_by(window, rolled), replace=rule == "replace")
     judged = None if holdout is None else judge(workspace, frozen, trained, holdout)
+    about = (window_id(holdout, window), window, as_of, rule, begins_at(window, rolled))
+    look = look_of(frozen, trained, champion, *about)
+    looks, taken = take_look(workspace, frozen, judged, look, champion, as_of)  # before any figure is there
     metric = find_metric(frozen.spec.training.metric, frozen.spec.training.task)
     leaked, footing = 0, None
     if judged is not None and holdout is not None:
@@ -163,6 +166,7 @@ def _evaluate(
         locked=evidence.locked(workspace.settings.lock),
         replacement=replacement,
         instead_of=instead_of,
+        look=taken,
         **figures,
         **beyond_the_metric(frozen, judged, metric, looks),
     )
@@ -190,15 +194,6 @@ def _about(
         "confidence": frozen.spec.gate.confidence,
         "chosen": trained.why,
     }
-
-
-def seen_by(window: Window, rolled: Sequence[Rolled]) -> Window:
-    """Return the time in which another verdict on a replacement may have judged some of the same rows.
-
-    It reaches as far after the holdout as before it: the rows of a later verdict begin that long before its own.
-    """
-    start = min([window.start, *(r.holdout.start for r in rolled if r.problem is None)])
-    return window if start == window.start else Window(start, window.end + (window.end - start))
 
 
 def _replacement(

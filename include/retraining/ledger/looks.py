@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from sqlalchemy import select
@@ -25,17 +26,25 @@ class Looks(Verdicts):
         later. Taken again for the same evaluation it is the same look. Verdicts from before looks were recorded count.
         """
         while True:
-            numbered = self._numbered(look.model)
+            numbered = self.numbered_looks(look.model)
             mine = next((number for number, other in numbered.items() if other.evaluation == look.evaluation), None)
-            number = mine or max(numbered, default=0) + 1
-            if mine is not None or self._add(
-                t.work, model=look.model, stage=_STAGE, key=str(number), body=to_dict(look)
-            ):
-                break  # else another run was given the number
-        earlier = sum(n < number and look.shares_rows_with(other) for n, other in numbered.items())
-        return earlier if look.of_one_version else max(earlier, self.looks_at(look.model, look.window))
+            if mine is not None:
+                return self._earlier(numbered[mine], (other for n, other in numbered.items() if n < mine))
+            number = max(numbered, default=0) + 1
+            if self._add(t.work, model=look.model, stage=_STAGE, key=str(number), body=to_dict(look)):
+                return self._earlier(look, numbered.values())
+            # another run was given the number
 
-    def _numbered(self, model: str) -> dict[int, Look]:
+    def looks_before(self, look: Look) -> int:
+        """Count the looks that a look would be the next of, without taking it."""
+        return self._earlier(look, (o for o in self.numbered_looks(look.model).values() if o != look))
+
+    def numbered_looks(self, model: str) -> dict[int, Look]:
+        """Return a model's looks by number, newest first."""
         c = t.work.c
         query = select(c.key, c.body).where(c.model == model, c.stage == _STAGE).order_by(c.row.desc()).limit(_NEWEST)
         return {int(row.key): from_dict(Look, row.body) for row in self._all(query)}
+
+    def _earlier(self, look: Look, others: Iterable[Look]) -> int:
+        unnumbered = self.looks_at(look.model, look.near, replace=look.replace)
+        return unnumbered + sum(look.shares_rows_with(other) for other in others)

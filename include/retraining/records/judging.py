@@ -123,26 +123,36 @@ class Trained:
     """Whether it is a champion's recipe learnt again, and nothing was tried or chosen."""
     since: datetime | None = None
     """When a collapse began: a recipe that learnt only what came after it competed as well."""
+    left_out: str | None = None
+    """The artifact of what learnt only the rows of a collapse, where it was left out for this one."""
 
 
 @dataclass(frozen=True)
 class Look:
     """That an evaluation looked at a holdout's rows, written before any figure of them is there.
 
-    `of_one_version`: only looks at the very same rows count, not those at others of the same window.
+    `window` is of all rows that are judged: a replacement's begin before its newest holdout, which begins at `holdout`.
+    A replacement and a refresh are two questions, each with an error of its own; `replace` tells them apart.
     """
 
     model: str
     evaluation: str
+    replace: bool
     window: Window
-    holdout_id: str
-    of_one_version: bool
+    holdout: datetime
+
+    @property
+    def near(self) -> Window:
+        """The time in which the holdout of another verdict may lie that judged some of the same rows.
+
+        It reaches as far after the holdout as before it: the rows of a later verdict begin that long before its own.
+        """
+        return Window(self.window.start, self.window.end + (self.holdout - self.window.start))
 
     def shares_rows_with(self, other: Look) -> bool:
         """Tell whether an earlier look counts for this one."""
-        if self.of_one_version:
-            return self.holdout_id == other.holdout_id
-        return other.window.start < self.window.end and other.window.end > self.window.start
+        mine, theirs = self.window, other.window
+        return self.replace == other.replace and theirs.start < mine.end and theirs.end > mine.start
 
 
 @dataclass(frozen=True)
@@ -225,6 +235,9 @@ class Evaluation:
     """How a replacement was compared; None for another rule, and in verdicts from before recipes were compared."""
     instead_of: str | None = None
     """The verdict on a replacement that did not pass, in whose place the champion's own recipe is judged here."""
+    look: str | None = None
+    """The look that was taken before any figure was there, by its `evaluation`; None in verdicts from before looks were
+    numbered, and where the holdout cannot decide whatever its figures are."""
 
 
 Decision = Literal["promote", "reject", "inconclusive", "superseded", "nothing_new"]
