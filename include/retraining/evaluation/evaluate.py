@@ -15,6 +15,7 @@ from retraining.evaluation.looking import begins_at, look_of, take_look
 from retraining.evaluation.rivals import rivals_of, with_rivals
 from retraining.evaluation.rolled import replacement_of
 from retraining.evaluation.rule import rule_of
+from retraining.evaluation.standin import with_stand_in
 from retraining.records import (
     Champion,
     Evaluation,
@@ -135,14 +136,13 @@ def _evaluate(
 ) -> Evaluation:
     rule = "refresh" if instead_of is not None else rule_of(workspace, frozen, trained.estimator, champion)
     judged = None if holdout is None else judge(workspace, frozen, trained, holdout)
-    about = (window_id(holdout, window), window, as_of, rule, begins_at(window, rolled))
-    look = look_of(frozen, trained, champion, *about)
-    looks, taken = take_look(workspace, frozen, judged, look, champion, as_of)  # before any figure is there
     metric = find_metric(frozen.spec.training.metric, frozen.spec.training.task)
-    leaked, footing = 0, None
+    looks, taken, leaked, footing = 0, None, 0, None
     if judged is not None and holdout is not None:
-        rivals, where = rivals_of(workspace, frozen, champion, window), f"{frozen.model}, {holdout.describe()}"
-        judged = with_rivals(workspace, judged, champion, rivals, where, refresh=rule == "refresh")
+        look = look_of(frozen, trained, champion, holdout, as_of, rule, begins_at(window, rolled))
+        looks, taken = take_look(workspace, frozen, judged, look, champion, as_of)  # before any figure is there
+        where = f"{frozen.model}, {holdout.describe()}"
+        judged = _with_champions(workspace, frozen, judged, champion, window, where, refresh=rule == "refresh")
         leaked = _leaked(workspace, frozen, holdout, trained, judged)
         footing = footing_of(workspace, frozen, judged, metric, looks, window, where)
     figures = figures_of(frozen, judged, metric, looks)
@@ -196,6 +196,23 @@ def _about(
     }
 
 
+def _with_champions(
+    workspace: Workspace,
+    frozen: FrozenSpec,
+    judged: Judged,
+    champion: Champion | None,
+    window: Window,
+    where: str,
+    *,
+    refresh: bool,
+) -> Judged:
+    """Score the holdout with whom the candidate faces."""
+    if not frozen.spec.data.time_ordered:
+        return with_stand_in(workspace, frozen, judged, champion, where, refresh=refresh)
+    rivals = rivals_of(workspace, frozen, champion, window)
+    return with_rivals(workspace, judged, champion, rivals, where, refresh=refresh)
+
+
 def _replacement(
     contest: Contest | str | None, rolled: Sequence[Rolled], judged: Judged | None, looks: int
 ) -> Replacement | None:
@@ -207,7 +224,12 @@ def _replacement(
 
 
 def _leaked(workspace: Workspace, frozen: FrozenSpec, holdout: Snapshot, trained: Trained, judged: Judged) -> int:
-    """Count holdout rows that the candidate learnt, or whoever it faces on them; the champion on its newer ones."""
+    """Count holdout rows that the candidate learnt, or whoever it faces on them; the champion on its newer ones.
+
+    Without a time the champion is faced on rows that were found not to be among those it learnt, by their keys.
+    """
+    if not frozen.spec.data.time_ordered:
+        return leaked_rows(workspace, frozen, holdout, [trained.snapshot_id], None)
     faced = [scored for scored in (judged.opponent, judged.anchor) if scored is not None]
     whole = [trained.snapshot_id, *_learnt(faced)]
     found = leaked_rows(workspace, frozen, holdout, whole, None)

@@ -22,8 +22,7 @@ def look_of(
     frozen: FrozenSpec,
     trained: Trained,
     champion: Champion | None,
-    holdout_id: str,
-    window: Window,
+    holdout: Snapshot,
     as_of: datetime,
     rule: str,
     begins: datetime,
@@ -37,14 +36,15 @@ def look_of(
     """
     sequence = champion.sequence if champion else None
     first = trained.left_out or trained.artifact_id
-    key = digest_of(["look", work_key(first, sequence, holdout_id, frozen.id, as_of), rule])
-    return Look(frozen.model, key, rule == "replace", Window(begins, window.end), window.start)
+    key, window = digest_of(["look", work_key(first, sequence, holdout.id, frozen.id, as_of), rule]), holdout.window
+    version = None if frozen.spec.data.time_ordered else holdout.raw_id or holdout.id  # whatever was set aside of it
+    return Look(frozen.model, key, rule == "replace", Window(begins, window.end), window.start, version)
 
 
 def take_look(
     workspace: Workspace,
     frozen: FrozenSpec,
-    judged: Judged | None,
+    judged: Judged,
     look: Look,
     champion: Champion | None,
     as_of: datetime,
@@ -54,7 +54,7 @@ def take_look(
     None is taken where no candidate could be promoted whatever the figures say: that spends no error.
     """
     holdout = Window(look.holdout, look.window.end)
-    if judged is None or _is_older(frozen, champion, holdout, as_of) or not _can_decide(frozen, judged):
+    if _is_older(frozen, champion, holdout, as_of) or not _can_decide(frozen, judged):
         return workspace.ledger.looks_before(look), None
     return workspace.ledger.take_look(look), look.evaluation
 
@@ -75,7 +75,7 @@ def looks_for_recovery(
     rule, spec = rule_of(workspace, frozen, trained.estimator, champion), frozen.spec
     planned = plan_origins(spec.data, spec.training.window, holdout.window, spec.gate.origins)
     begins = planned[-1].start if rule == "replace" else holdout.window.start
-    look = look_of(frozen, trained, champion, holdout.id, holdout.window, as_of, rule, begins)
+    look = look_of(frozen, trained, champion, holdout, as_of, rule, begins)
     return take_look(workspace, frozen, judged, look, champion, as_of)[0]
 
 

@@ -132,7 +132,8 @@ class Look:
     """That an evaluation looked at a holdout's rows, written before any figure of them is there.
 
     `window` is of all rows that are judged: a replacement's begin before its newest holdout, which begins at `holdout`.
-    A replacement and a refresh are two questions, each with an error of its own; `replace` tells them apart.
+    A replacement and a refresh are two questions, each with an error of its own; `replace` tells them apart. Rows
+    without a time are split anew for each version of their table, so only looks at the same `version` count.
     """
 
     model: str
@@ -140,6 +141,7 @@ class Look:
     replace: bool
     window: Window
     holdout: datetime
+    version: str | None = None
 
     @property
     def near(self) -> Window:
@@ -151,8 +153,8 @@ class Look:
 
     def shares_rows_with(self, other: Look) -> bool:
         """Tell whether an earlier look counts for this one."""
-        mine, theirs = self.window, other.window
-        return self.replace == other.replace and theirs.start < mine.end and theirs.end > mine.start
+        same = (self.replace, self.version) == (other.replace, other.version)
+        return same and self.window.overlaps(other.window)
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,8 @@ class Rival:
     """An earlier champion against the candidate, on holdout rows that neither of them was trained on.
 
     `figure` and `candidate` are both models' metric on the same `n_rows` rows of `n_days` days, and `gain` how much
-    better the candidate is; None where `problem` says why they could not be compared.
+    better the candidate is; None where `problem` says why they could not be compared. `how` says what was compared
+    where it was not the champion as it is, or only on some of the rows.
     """
 
     release_id: str
@@ -172,6 +175,7 @@ class Rival:
     figure: float | None
     gain: Estimate | None
     problem: str | None = None
+    how: str = ""
 
 
 @dataclass(frozen=True)
