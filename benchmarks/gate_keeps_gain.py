@@ -99,9 +99,7 @@ def _evaluation(flights: Flights, arm: Arm, train: Window, holdout: Window, as_o
     rows, length = flights.within(holdout), block_length(spec.gate)
     data = Labelled(None, None, flights.y[rows], flights.times[rows], ())
     metric = find_metric(spec.training.metric, spec.training.task)
-    rivals = choose_rivals(
-        arm.history, arm.rules, arm.service, holdout, spec.gate.holdout, time_ordered=spec.data.time_ordered
-    )
+    rivals = choose_rivals(arm.history, arm.rules, arm.service, holdout, spec.gate.holdout)
 
     def scored(entry: Champion) -> Scored:
         return Scored(entry, None, flights.predictions(flights.fitted(entry.cutoff), rows))

@@ -23,6 +23,7 @@ INSIDE = {
     "train, a run is open": ("before", "retraining.train.candidates:best_setting"),
     "train, predictions kept and not yet known": ("after", "retraining.train.candidates:_keep"),
     "choose, every candidate is tried": ("before", "retraining.train.choose:_fit_chosen"),
+    "evaluate, the look is taken and no figure is there": ("after", "retraining.ledger:Ledger.take_look"),
     "release, the model is not logged": ("before", "retraining.artifacts.registry:Registry.log_model"),
     "release, not bound to its verdict": ("before", "retraining.ledger:Ledger.add_release"),
     "deploy, after preflight": ("after", "retraining.rollout.champion:load_same"),
@@ -74,6 +75,7 @@ def one_champion(workspace: Workspace) -> None:
     assert workspace.ledger.alias_was_set(NAME, 1)
     assert "RUNNING" not in run_states(workspace)
     assert [v.decision for v in workspace.ledger.verdicts(NAME)].count("promote") == 1
+    assert len(workspace.ledger.numbered_looks(NAME)) == 1
     assert count(workspace, "releases") == 1 and count(workspace, "outcomes") == 1
     assert workspace.ledger.alerts(NAME) == []
 

@@ -99,7 +99,9 @@ def test_a_pending_change_never_starves_the_model(champion: Workspace, monkeypat
     spec = workspace.frozen(live.spec_id).spec
     assert spec.owner.technical == "new@example.com", "all but what is learnt is today's"
     assert spec.training == workspace.frozen(first.spec_id).spec.training
-    assert workspace.ledger.looks_at(NAME, own.evaluation.window, replace=False) == 1
+    first, second, third = (look for _, look in sorted(workspace.ledger.numbered_looks(NAME).items()))
+    assert (first.replace, second.replace, third.replace) == (False, True, False), "a look for each question"
+    assert own.evaluation.look == third.evaluation and own.evaluation.looks == verdict.evaluation.looks == 0
 
 
 def test_a_run_killed_between_the_two_verdicts_ends_the_same(

@@ -255,6 +255,7 @@ _READ: dict[str, Callable[[Ledger, str], Any]] = {
     "verdicts": lambda ledger, model: ledger.verdicts(model),
     "near": lambda ledger, model: ledger.verdicts_near(model, Window(day(32), day(39))),
     "looks": lambda ledger, model: ledger.looks_at(model, Window(day(32), day(39)), replace=False),
+    "numbered looks": lambda ledger, model: ledger.numbered_looks(model),
     "releases": lambda ledger, model: ledger.releases(model),
     "approvals": lambda ledger, model: ledger.approvals(model),
     "overrides": lambda ledger, model: ledger.overrides(model),

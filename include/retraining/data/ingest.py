@@ -179,7 +179,7 @@ def _read_batch(
     where = f"{reader.frozen.model}, source, {span}, as of {as_of.isoformat()}"
     table = rows.locate(reader.frozen, reader.source.read(span), span)
     table = erasure.without_erased(reader.store, reader.ledger, reader.frozen, table, where)
-    table = _labelled(reader, table, span, as_of)
+    table = rows.split_anew(reader.frozen, _labelled(reader, table, span, as_of))
     mature = mature_end(reader.data, as_of)
     if erased:
         table = _without_shared(reader, table, batch, mature, where, erased)

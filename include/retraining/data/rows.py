@@ -1,7 +1,8 @@
 """From what a source gave to the rows of a window: columns checked, times in UTC, keys unique, labels joined.
 
-Rows without a time get one by a keyed hash of their key, fixed for the model, so that the same rows are always in the
-training part and the same in the holdout. Rows without a key are named by their content.
+Rows without a time get one by a keyed hash of model, version of the table and key: of the same rows the same are
+always in the training part and the same in the holdout, and a table that changed is split anew. Rows without a key are
+named by their content.
 """
 
 from __future__ import annotations
@@ -61,6 +62,21 @@ def locate(frozen: FrozenSpec, table: pa.Table, span: Window) -> pa.Table:
     table = between(table, data.time, span)
     _unique_key(table, data.keys, where)
     return table
+
+
+def split_anew(frozen: FrozenSpec, table: pa.Table) -> pa.Table:
+    """Spread rows without a time again, by a hash that the version of the table is part of; others are as they are.
+
+    The version is the content of all rows with their labels, in whatever order. One fifth for all versions would be
+    judged by over and over: each candidate is then one that suited those rows before. `evaluation.standin` says how a
+    champion is compared that has learnt a row of today's fifth.
+    """
+    data = frozen.spec.data
+    if data.time_ordered:
+        return table
+    index = table.column_names.index(HASHED_TIME)
+    version = chunks.content_id(chunks.normalise(table.remove_column(index), data.keys))
+    return table.set_column(index, HASHED_TIME, _hashed_times(f"{frozen.model}\n{version}", table, data))
 
 
 def join_labels(data: Data, labels: Labels, rows: pa.Table, found: pa.Table, as_of: datetime, where: str) -> pa.Table:
@@ -180,14 +196,14 @@ def _with_time(table: pa.Table, frozen: FrozenSpec, where: str) -> pa.Table:
     return table.set_column(index, data.time_column, moment)
 
 
-def _hashed_times(model: str, table: pa.Table, data: Data) -> pa.Array:
-    """Spread rows over the hashed days and their hours: a pure function of model and key; equal rows stay together."""
+def _hashed_times(salt: str, table: pa.Table, data: Data) -> pa.Array:
+    """Spread rows over the hashed days and their hours: a pure function of salt and key; equal rows stay together."""
     columns = [chunks.canonical(name, table.column(name)).to_pylist() for name in data.keys]
     if not data.key:
         columns = [[name.rpartition("-")[0] for name in columns[0]]]
     found = []
     for values in zip(*columns, strict=True):
-        digest = hashlib.sha256(f"{model}\n{values!r}".encode()).digest()
+        digest = hashlib.sha256(f"{salt}\n{values!r}".encode()).digest()
         hours, days = divmod(int.from_bytes(digest[:8]), N_BUCKETS)
         found.append(EPOCH + timedelta(days=days, hours=hours % 24))
     return pa.array(found, pa.timestamp("us", tz="UTC"))

@@ -64,8 +64,8 @@ class Comparison:
         found = {day: self.value(predictions, np.asarray(days == day)) for day in np.unique(days)}
         return {datetime.fromisoformat(str(day)).replace(tzinfo=UTC): f for day, f in found.items() if f is not None}
 
-    def rival(self, scored: Scored | None) -> Rival | None:
-        """Compare with an earlier champion on the whole holdout."""
+    def rival(self, scored: Scored | None, rows: NDArray[np.bool_] | None = None) -> Rival | None:
+        """Compare with an earlier champion on the whole holdout, or on some of its rows."""
         if scored is None:
             return None
         entry, theirs = scored.entry, scored.predictions
@@ -73,12 +73,13 @@ class Comparison:
             release_id=entry.release_id,
             sequence=entry.sequence,
             cutoff=entry.cutoff,
-            n_rows=len(self._judged.data.y),
-            n_days=self.n_days(),
-            candidate=self.value(self._judged.candidate),
-            figure=None if theirs is None else self.value(theirs),
-            gain=None if theirs is None else self.gain(theirs),
+            n_rows=len(self._judged.data.y) if rows is None else int(rows.sum()),
+            n_days=self.n_days(rows),
+            candidate=self.value(self._judged.candidate, rows),
+            figure=None if theirs is None else self.value(theirs, rows),
+            gain=None if theirs is None else self.gain(theirs, rows),
             problem=scored.problem,
+            how=scored.how,
         )
 
     def _of(self, rows: NDArray[np.bool_] | None) -> tuple[Array, NDArray[np.int64], NDArray[np.int64] | None]:
@@ -116,12 +117,13 @@ def figures_of(frozen: FrozenSpec, judged: Judged | None, metric: Metric, looks:
 
 def _rivals(judged: Judged, compare: Comparison) -> dict[str, Any]:
     """Compare with champion, opponent and anchor; who is two of them is compared once."""
-    opponent, newer = compare.rival(judged.opponent), judged.champion_rows
+    newer = judged.champion_rows
+    opponent = compare.rival(judged.opponent, newer if judged.opponent is judged.champion else None)
     anchor = opponent if judged.anchor is judged.opponent else compare.rival(judged.anchor)
     found: dict[str, Any] = {"opponent": opponent, "anchor": anchor}
     if judged.champion is None or judged.champion.predictions is None:
         return found
-    if judged.champion is judged.opponent and opponent is not None and (newer is None or bool(newer.all())):
+    if judged.champion is judged.opponent and opponent is not None:
         return {**found, "champion": opponent.figure, "over_champion": opponent.gain}
     theirs = judged.champion.predictions
     return {**found, "champion": compare.value(theirs, newer), "over_champion": compare.gain(theirs, newer)}

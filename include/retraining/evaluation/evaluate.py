@@ -11,9 +11,11 @@ from retraining.evaluation.comparison import beyond_the_metric, figures_of, n_cl
 from retraining.evaluation.describe import describe
 from retraining.evaluation.footing import footing_of
 from retraining.evaluation.holdout import Judged, Scored, judge, leaked_rows
+from retraining.evaluation.looking import begins_at, look_of, take_look
 from retraining.evaluation.rivals import rivals_of, with_rivals
 from retraining.evaluation.rolled import replacement_of
 from retraining.evaluation.rule import rule_of
+from retraining.evaluation.standin import with_stand_in
 from retraining.records import (
     Champion,
     Evaluation,
@@ -133,13 +135,14 @@ def _evaluate(
     instead_of: str | None,
 ) -> Evaluation:
     rule = "refresh" if instead_of is not None else rule_of(workspace, frozen, trained.estimator, champion)
-    looks = workspace.ledger.looks_at(frozen.model, seen_by(window, rolled), replace=rule == "replace")
     judged = None if holdout is None else judge(workspace, frozen, trained, holdout)
     metric = find_metric(frozen.spec.training.metric, frozen.spec.training.task)
-    leaked, footing = 0, None
+    looks, taken, leaked, footing = 0, None, 0, None
     if judged is not None and holdout is not None:
-        rivals, where = rivals_of(workspace, frozen, champion, window), f"{frozen.model}, {holdout.describe()}"
-        judged = with_rivals(workspace, judged, champion, rivals, where, refresh=rule == "refresh")
+        look = look_of(frozen, trained, champion, holdout, as_of, rule, begins_at(window, rolled))
+        looks, taken = take_look(workspace, frozen, judged, look, champion, as_of)  # before any figure is there
+        where = f"{frozen.model}, {holdout.describe()}"
+        judged = _with_champions(workspace, frozen, judged, champion, window, where, refresh=rule == "refresh")
         leaked = _leaked(workspace, frozen, holdout, trained, judged)
         footing = footing_of(workspace, frozen, judged, metric, looks, window, where)
     figures = figures_of(frozen, judged, metric, looks)
@@ -163,6 +166,7 @@ def _evaluate(
         locked=evidence.locked(workspace.settings.lock),
         replacement=replacement,
         instead_of=instead_of,
+        look=taken,
         **figures,
         **beyond_the_metric(frozen, judged, metric, looks),
     )
@@ -192,13 +196,21 @@ def _about(
     }
 
 
-def seen_by(window: Window, rolled: Sequence[Rolled]) -> Window:
-    """Return the time in which another verdict on a replacement may have judged some of the same rows.
-
-    It reaches as far after the holdout as before it: the rows of a later verdict begin that long before its own.
-    """
-    start = min([window.start, *(r.holdout.start for r in rolled if r.problem is None)])
-    return window if start == window.start else Window(start, window.end + (window.end - start))
+def _with_champions(
+    workspace: Workspace,
+    frozen: FrozenSpec,
+    judged: Judged,
+    champion: Champion | None,
+    window: Window,
+    where: str,
+    *,
+    refresh: bool,
+) -> Judged:
+    """Score the holdout with whom the candidate faces."""
+    if not frozen.spec.data.time_ordered:
+        return with_stand_in(workspace, frozen, judged, champion, where, refresh=refresh)
+    rivals = rivals_of(workspace, frozen, champion, window)
+    return with_rivals(workspace, judged, champion, rivals, where, refresh=refresh)
 
 
 def _replacement(
@@ -212,7 +224,12 @@ def _replacement(
 
 
 def _leaked(workspace: Workspace, frozen: FrozenSpec, holdout: Snapshot, trained: Trained, judged: Judged) -> int:
-    """Count holdout rows that the candidate learnt, or whoever it faces on them; the champion on its newer ones."""
+    """Count holdout rows that the candidate learnt, or whoever it faces on them; the champion on its newer ones.
+
+    Without a time the champion is faced on rows that were found not to be among those it learnt, by their keys.
+    """
+    if not frozen.spec.data.time_ordered:
+        return leaked_rows(workspace, frozen, holdout, [trained.snapshot_id], None)
     faced = [scored for scored in (judged.opponent, judged.anchor) if scored is not None]
     whole = [trained.snapshot_id, *_learnt(faced)]
     found = leaked_rows(workspace, frozen, holdout, whole, None)

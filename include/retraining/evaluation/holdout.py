@@ -26,12 +26,16 @@ from retraining.workspace import Workspace
 
 @dataclass(frozen=True)
 class Scored:
-    """An earlier champion's predictions on the holdout rows, or why it has none."""
+    """An earlier champion's predictions on the holdout rows, or why it has none.
+
+    `how` says how they were made, where not by the champion as it is and for all rows.
+    """
 
     entry: Champion
     model: StoredModel | None
     predictions: Array | None
     problem: str | None = None
+    how: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,9 +63,9 @@ class Judged:
 
         Without either there is nobody to lose to.
         """
-        if self.opponent is not None and self.opponent.predictions is not None:
-            return self.opponent
         unseen = self.champion_rows is None or bool(self.champion_rows.all())
+        if self.opponent is not None and self.opponent.predictions is not None and self.opponent is not self.champion:
+            return self.opponent
         return self.champion if unseen else None
 
 
@@ -147,12 +151,12 @@ def leaked_rows(
     trained_on = [snapshots.read_manifest(workspace.store, identity) for identity in sorted(set(snapshot_ids))]
     if not (rows.features and trained_on):
         return 0
-    mine = _keys(workspace, frozen.model, [rows], key)
-    theirs = _keys(workspace, frozen.model, trained_on, key)
+    mine = keys_of(workspace, frozen.model, [rows], key)
+    theirs = keys_of(workspace, frozen.model, trained_on, key)
     return int(join(mine, theirs, key, "left semi").num_rows)
 
 
-def _keys(workspace: Workspace, model: str, manifests: Iterable[Manifest], key: tuple[str, ...]) -> pa.Table:
+def keys_of(workspace: Workspace, model: str, manifests: Iterable[Manifest], key: tuple[str, ...]) -> pa.Table:
     """Return the keys of snapshots' rows; windows overlap, and a chunk that several share is read once."""
     found = {c.id: (c, m) for m in manifests for c in readings.present(workspace.ledger, m.features)}
     try:

@@ -8,6 +8,7 @@ from retraining.artifacts.stored import read_card
 from retraining.errors import Damaged, TrainingFailed
 from retraining.evaluation.footing import footing_of
 from retraining.evaluation.holdout import judge
+from retraining.evaluation.looking import looks_for_recovery
 from retraining.evaluation.rivals import rivals_of, with_rivals
 from retraining.gate import Policy
 from retraining.gate.footing import N_EARLIER, has_collapsed, why_collapsed
@@ -44,7 +45,12 @@ def collapsed_since(workspace: Workspace, frozen: FrozenSpec, train: Window, as_
 
 
 def stands_again(
-    workspace: Workspace, frozen: FrozenSpec, trained: Trained, champion: Champion | None, holdout: Snapshot
+    workspace: Workspace,
+    frozen: FrozenSpec,
+    trained: Trained,
+    champion: Champion | None,
+    holdout: Snapshot,
+    as_of: datetime,
 ) -> bool:
     """Tell whether the champion, after a collapse, is on its feet on the holdout: the data had merely been spoilt.
 
@@ -54,9 +60,10 @@ def stands_again(
         return False
     where = f"{frozen.model}, {holdout.describe()}"
     judged = judge(workspace, frozen, trained, holdout)
+    looks = looks_for_recovery(workspace, frozen, judged, trained, champion, holdout, as_of)
     rivals = rivals_of(workspace, frozen, champion, holdout.window)
     judged = with_rivals(workspace, judged, champion, rivals, where, refresh=False)
-    metric, looks = find_metric(frozen.spec.training.metric, frozen.spec.training.task), 0
+    metric = find_metric(frozen.spec.training.metric, frozen.spec.training.task)
     found = footing_of(workspace, frozen, judged, metric, looks, holdout.window, where)
     if found is None or found.who != "champion":
         return False

@@ -24,7 +24,6 @@ def rivals_of(workspace: Workspace, frozen: FrozenSpec, champion: Champion | Non
         champion,
         holdout,
         frozen.spec.gate.holdout,
-        time_ordered=frozen.spec.data.time_ordered,
     )
 
 

@@ -196,6 +196,8 @@ def _anchor(e: Evaluation, policy: Policy) -> tuple[Item, ...]:
 
 
 def _named(rival: Rival) -> str:
+    if rival.how:
+        return f"champion {rival.sequence}, {rival.how}"
     return f"champion {rival.sequence}, trained to {shown_day(rival.cutoff)}"
 
 
@@ -217,7 +219,7 @@ def _more_rows(e: Evaluation, policy: Policy, over: Estimate, bar: float) -> str
     if found is None:
         return "more rows alone will not do: it would take more than a year of them"
     if not e.time_ordered:
-        return "or more rows: those that were judged before are judged again with them"
+        return "or another version of the table, with more rows: it is split anew"
     rows = f"about {found.n_rows:,} rows in {found.n_blocks} blocks that nobody judged before, if the gain stays"
     longer = f" with gate.holdout: {format_duration(found.holdout)}" if found.holdout > policy.holdout else ""
     return f"or a run as of {found.as_of:%Y-%m-%d %H:%M} UTC or later{longer}: {rows}"

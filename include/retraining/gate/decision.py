@@ -84,6 +84,24 @@ def _by_checklist(items: tuple[Item, ...]) -> Judgement:
     return Judgement(decision, tuple(item.sentence for item in blocking), remedies, items)
 
 
+def can_decide(n_rows: int, n_blocks: int, n_days: int, n_classes: int | None, policy: Policy, *, time: bool) -> bool:
+    """Tell whether a holdout has what it takes, which is known before any of its figures.
+
+    Parameters
+    ----------
+    n_classes
+        None for a regression.
+    time
+        Whether rows have a time; those without have no days.
+    """
+    return (
+        n_rows >= policy.min_rows
+        and n_blocks >= policy.min_blocks
+        and (n_days >= MIN_DAYS or not time)
+        and (n_classes is None or n_classes > 1)
+    )
+
+
 def _cannot_be_compared(e: Evaluation, policy: Policy) -> Judgement | None:
     if e.champion_as_of is not None and e.as_of < e.champion_as_of:
         return Judgement(

@@ -44,8 +44,6 @@ def choose_rivals(
     champion: Champion | None,
     holdout: Window,
     length: timedelta,
-    *,
-    time_ordered: bool,
 ) -> Rivals:
     """Choose whom a candidate that was trained up to the holdout is compared with.
 
@@ -57,13 +55,9 @@ def choose_rivals(
         The rule by which verdicts promoted, by verdict id; entries without one are no refreshes.
     length
         How much less than the candidate the opponent must have learnt: `gate.holdout`.
-    time_ordered
-        False where rows have no time: every model is trained on the same buckets, and the champion is the opponent.
     """
     if champion is None:
         return Rivals()
-    if not time_ordered:
-        return Rivals((champion,), holdout.start)
     line = standing([c for c in history if c.sequence <= champion.sequence])
     older = [c for c in line if c.cutoff <= holdout.start - length]
     begins = max(champion.cutoff, holdout.start)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from retraining.ledger.alerts import Alerts
 from retraining.ledger.champions import Champions
+from retraining.ledger.looks import Looks
 from retraining.ledger.marks import Marks
 from retraining.ledger.newest import Newest
 from retraining.ledger.origins import Origins
@@ -13,7 +14,6 @@ from retraining.ledger.readings import Readings
 from retraining.ledger.requests import Requests
 from retraining.ledger.seals import Seals
 from retraining.ledger.upkeep import Upkeep
-from retraining.ledger.verdicts import Verdicts
 from retraining.ledger.watched import Watched
 from retraining.ledger.work import Work
 
@@ -21,6 +21,7 @@ from retraining.ledger.work import Work
 class Ledger(
     Alerts,
     Champions,
+    Looks,
     Marks,
     Newest,
     Origins,
@@ -30,7 +31,6 @@ class Ledger(
     Requests,
     Seals,
     Upkeep,
-    Verdicts,
     Watched,
     Work,
 ):

@@ -58,7 +58,7 @@ class Verdicts(Connected):
         return next((v for v in reversed(near) if v.evaluation.instead_of == verdict.id), None)
 
     def looks_at(self, model: str, window: Window, *, replace: bool) -> int:
-        """Count the verdicts that judged rows of this window before; each further look widens the interval.
+        """Count the verdicts from before looks were numbered that judged rows of this window.
 
         One that came to no checklist (too few rows, say) could not have promoted, and is no look. A replacement and a
         refresh are two questions, each with an error of its own: looks are counted by question.
@@ -67,8 +67,8 @@ class Verdicts(Connected):
         overlaps = (c.holdout_start < window.end, c.holdout_end > window.start)
         # not func.json_array_length: a library that is imported beside us registers a class of that name
         listed = Function("json_array_length", c.body["checklist"], type_=Integer()) > 0
-        rule = c.body["evaluation"]["rule"].as_string()
-        asked = (c.decision.in_(_CHECKED), rule == "replace" if replace else rule != "replace")
+        rule, look = (c.body["evaluation"][name].as_string() for name in ("rule", "look"))
+        asked = (c.decision.in_(_CHECKED), rule == "replace" if replace else rule != "replace", look.is_(None))
         query = select(func.count()).where(c.model == model, *asked, *overlaps, listed)
         return int(self._one(query))
 

@@ -19,6 +19,7 @@ Stage = Literal[
     "candidate",
     "origin",
     "evaluate",
+    "look",
     "validation",
     "preflight",
     "reproduce",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from retraining.pipeline.common import champion_of
@@ -25,17 +26,22 @@ def job_of(workspace: Workspace, admission: Admission, ingested: Ingested) -> Jo
 
 
 def to_be_judged(
-    workspace: Workspace, frozen: FrozenSpec, ingested: Ingested, trained: Trained, champion: Champion | None
+    workspace: Workspace,
+    frozen: FrozenSpec,
+    ingested: Ingested,
+    trained: Trained,
+    champion: Champion | None,
+    as_of: datetime,
 ) -> Trained:
     """Return the candidate; the ordinary one where what a recovery was to recover from has passed by itself."""
     from retraining import train as training
     from retraining.evaluation.recovery import stands_again
 
-    if not stands_again(workspace, frozen, trained, champion, ingested.holdout):
+    if not stands_again(workspace, frozen, trained, champion, ingested.holdout, as_of):
         return trained
     ordinary = training.choose(training.Job(workspace, frozen, ingested.train), ())
     why = f"the champion stands again, so what learnt only the rows of its collapse is left out; {ordinary.why}"
-    return replace(ordinary, why=why)
+    return replace(ordinary, why=why, left_out=trained.artifact_id)
 
 
 def judged(workspace: Workspace, trained: Trained, verdict: Verdict) -> Trained:

@@ -197,7 +197,7 @@ def evaluate(
         return judging.nothing_new(workspace, frozen, ingested.train, *about, champion, ingested.refit.id)
     present = holdout if holdout.features else None
     if present is not None:
-        trained = recovering.to_be_judged(workspace, frozen, ingested, trained, champion)
+        trained = recovering.to_be_judged(workspace, frozen, ingested, trained, champion, admission.as_of)
     contest = replacing.contest_of(workspace, admission, ingested, trained)
     recipes = (contest, replacing.complete(contest, rolled))
     return judging.evaluate(workspace, frozen, trained, present, *about, champion, ingested.refit.id, *recipes)

@@ -123,6 +123,38 @@ class Trained:
     """Whether it is a champion's recipe learnt again, and nothing was tried or chosen."""
     since: datetime | None = None
     """When a collapse began: a recipe that learnt only what came after it competed as well."""
+    left_out: str | None = None
+    """The artifact of what learnt only the rows of a collapse, where it was left out for this one."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """That an evaluation looked at a holdout's rows, written before any figure of them is there.
+
+    `window` is of all rows that are judged: a replacement's begin before its newest holdout, which begins at `holdout`.
+    A replacement and a refresh are two questions, each with an error of its own; `replace` tells them apart. Rows
+    without a time are split anew for each version of their table, so only looks at the same `version` count.
+    """
+
+    model: str
+    evaluation: str
+    replace: bool
+    window: Window
+    holdout: datetime
+    version: str | None = None
+
+    @property
+    def near(self) -> Window:
+        """The time in which the holdout of another verdict may lie that judged some of the same rows.
+
+        It reaches as far after the holdout as before it: the rows of a later verdict begin that long before its own.
+        """
+        return Window(self.window.start, self.window.end + (self.holdout - self.window.start))
+
+    def shares_rows_with(self, other: Look) -> bool:
+        """Tell whether an earlier look counts for this one."""
+        same = (self.replace, self.version) == (other.replace, other.version)
+        return same and self.window.overlaps(other.window)
 
 
 @dataclass(frozen=True)
@@ -130,7 +162,8 @@ class Rival:
     """An earlier champion against the candidate, on holdout rows that neither of them was trained on.
 
     `figure` and `candidate` are both models' metric on the same `n_rows` rows of `n_days` days, and `gain` how much
-    better the candidate is; None where `problem` says why they could not be compared.
+    better the candidate is; None where `problem` says why they could not be compared. `how` says what was compared
+    where it was not the champion as it is, or only on some of the rows.
     """
 
     release_id: str
@@ -142,6 +175,7 @@ class Rival:
     figure: float | None
     gain: Estimate | None
     problem: str | None = None
+    how: str = ""
 
 
 @dataclass(frozen=True)
@@ -205,6 +239,9 @@ class Evaluation:
     """How a replacement was compared; None for another rule, and in verdicts from before recipes were compared."""
     instead_of: str | None = None
     """The verdict on a replacement that did not pass, in whose place the champion's own recipe is judged here."""
+    look: str | None = None
+    """The look that was taken before any figure was there, by its `evaluation`; None in verdicts from before looks were
+    numbered, and where the holdout cannot decide whatever its figures are."""
 
 
 Decision = Literal["promote", "reject", "inconclusive", "superseded", "nothing_new"]

@@ -54,8 +54,8 @@ def _hashed_warning(held: Span, n_blocks: int) -> str:
     if held.n_labelled >= _LEAST_HELD and n_blocks >= _BLOCKS:
         return ""
     return (
-        f"The fixed fifth holds {held.n_labelled} rows with a label in {n_blocks} blocks: the gate cannot decide on so "
-        "few, and runs end inconclusive until the table has more rows."
+        f"The hashed fifth holds {held.n_labelled} rows with a label in {n_blocks} blocks: the gate cannot decide on so"
+        " few, and runs end inconclusive until the table has more rows."
     )
 
 

@@ -235,6 +235,6 @@ def _why_time(time: str | None, times: list[str]) -> str:
         return "When the prediction is needed: decides partition, window and holdout."
     known = f" {', '.join(times)} holds times: start `new` with --time if one says when." if times else ""
     return (
-        "Rows have no time: a keyed hash puts a fifth of them, always the same, into the holdout, and there is no "
-        f"scoring or watching by day.{known}"
+        "Rows have no time: a keyed hash puts a fifth of them into the holdout, another of each version, and there is "
+        f"no scoring or watching by day.{known}"
     )

@@ -15,6 +15,7 @@ from sklearn.datasets import load_breast_cancer
 
 from retraining.data import ingest, snapshots
 from retraining.errors import NotEnoughData, SourceError, Unavailable
+from retraining.evaluation.standin import AGAIN
 from retraining.pipeline import score
 from retraining.pipeline.admission import admit
 from retraining.records import Snapshot, Window
@@ -289,7 +290,7 @@ def test_too_many_rows_without_a_label_block_and_the_share_is_known(tmp_path: Pa
 
 
 @pytest.mark.usefixtures("quick_preflight")
-def test_a_table_without_time_or_key_is_gated_on_a_fixed_fifth(tmp_path: Path) -> None:
+def test_a_table_without_time_or_key_is_gated_on_a_fifth_of_each_version(tmp_path: Path) -> None:
     frame = load_breast_cancer(as_frame=True).frame.iloc[:, -9:]  # eight numbers and the target
     nothing = dict.fromkeys(("time_column", "key", "outcomes", "label_delay"))
     changes: dict[str, Any] = {
@@ -311,5 +312,8 @@ def test_a_table_without_time_or_key_is_gated_on_a_fixed_fifth(tmp_path: Path) -
     frame.sample(450, random_state=1).to_csv(workspace.settings.models / "tiny.csv", index=False)
     third = retrain(workspace, when + timedelta(days=2)).verdict
     assert third is not None and third.evaluation.rule == "refresh"
-    assert third.evaluation.leaked_rows == 0, "the champion never saw a row of the fifth"
+    assert third.evaluation.leaked_rows == 0 and third.evaluation.looks == 0
     assert third.evaluation.holdout_id != first.evaluation.holdout_id
+    opponent = third.evaluation.opponent
+    assert opponent is not None and opponent.how == AGAIN and opponent.n_rows == third.evaluation.n_rows
+    assert any(f"champion 1, {AGAIN}" in reason for reason in third.reasons)

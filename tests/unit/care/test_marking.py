@@ -114,6 +114,6 @@ def test_champions_that_the_next_refresh_may_meet_are_kept_beyond_the_horizon() 
     history = tuple(champion(n, cutoff=day(7 * n), as_of=day(7 * n)) for n in range(1, 21))
     policy = Policy("tiny", day(7 * 19), frozenset(), None, True, history)
     assert [c.sequence for c in policy.live] == [18, 19, 20]
-    met = choose_rivals(history, {}, history[-1], Window(day(140), day(147)), timedelta(days=7), time_ordered=True)
+    met = choose_rivals(history, {}, history[-1], Window(day(140), day(147)), timedelta(days=7))
     anchors = {c.sequence for c in policy.champions}
     assert anchors == set(range(12, 21)) and {c.sequence for c in met.opponents} <= anchors

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from retraining.gate import Policy, decide, make_verdict
-from retraining.records import Estimate
+from retraining.gate import Policy, can_decide, decide, make_verdict
+from retraining.records import Estimate, Evaluation
 from retraining.spec.gate import Budgets, Calibration, Gate
 from samples.records import against, estimate, evaluation, rival
 from samples.tiny import day
@@ -41,6 +41,25 @@ FIRST: dict[str, Any] = {
 }
 REPLACE: dict[str, Any] = {"rule": "replace"}
 NAN = float("nan")
+
+
+def _can_decide(e: Evaluation) -> bool:
+    return can_decide(e.n_rows, e.n_blocks, e.n_days or 0, e.n_classes, POLICY, time=e.time_ordered)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"n_rows": 500, "n_blocks": 20, "n_days": 4, "n_classes": 2},
+        {"n_days": 1, "time_ordered": False},
+        {"n_classes": None},
+        *({name: few} for name, few in (("n_rows", 499), ("n_blocks", 19), ("n_days", 3), ("n_classes", 1))),
+    ],
+)
+def test_whether_a_holdout_can_decide_is_known_before_its_figures(changes: dict[str, Any]) -> None:
+    e = evaluation(**changes)
+    assert _can_decide(e) == bool(decide(e, POLICY).checklist)
 
 
 @pytest.mark.parametrize(
@@ -85,6 +104,7 @@ def test_verdicts(changes: dict[str, Any], decision: str, why: str) -> None:
     assert judged.decision == decision
     assert why in "; ".join(judged.reasons)
     computed = "could not be" in why or "there is no comparison" in why
+    assert bool(judged.checklist) <= _can_decide(evaluation(**changes)), "figures that decide are of a counted look"
     assert judged.would_change or decision == "promote" or computed, "it says what would have to change"
 
 

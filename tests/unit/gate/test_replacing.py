@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from retraining.evaluation.evaluate import seen_by
+from retraining.evaluation.looking import begins_at
 from retraining.gate import Policy, decide
 from retraining.gate.champion import bar_of, comparisons, decisive
-from retraining.records import Estimate, Evaluation, OriginFigures, Replacement, Rolled, Window
+from retraining.records import Estimate, Evaluation, Look, OriginFigures, Replacement, Rolled, Window
 from retraining.spec import Spec
 from samples.records import estimate, evaluation
 from samples.tiny import SPEC, day
@@ -84,7 +84,13 @@ def test_what_is_judged_in_its_place_says_so_first() -> None:
 
 def test_looks_are_those_at_rows_of_any_of_the_holdouts() -> None:
     window = Window(day(32), day(39))
-    assert seen_by(window, []) == window
     rolled = [Rolled("tiny", "a", "b", "s", "h", i, o.holdout, 280, "p") for i, o in enumerate(reversed(ORIGINS))]
-    assert seen_by(window, rolled) == Window(day(18), day(60)), "a later verdict's holdouts begin as long before"
-    assert seen_by(window, [rolled[0], replace(rolled[2], problem="too few rows")]) == window
+    assert begins_at(window, []) == day(32) and begins_at(window, rolled) == day(18)
+    assert begins_at(window, [rolled[0], replace(rolled[2], problem="too few rows")]) == day(32)
+    look = Look("tiny", "a", True, Window(day(18), day(39)), day(32))
+    assert look.near == Window(day(18), day(53)), "holdouts of a later verdict begin as long before its newest"
+    assert Look("tiny", "a", False, window, day(32)).near == window
+    later = Look("tiny", "b", True, Window(day(38), day(59)), day(52))
+    assert later.shares_rows_with(look) and look.shares_rows_with(later)
+    assert not replace(later, window=Window(day(39), day(59))).shares_rows_with(look)
+    assert not later.shares_rows_with(replace(look, replace=False))

@@ -32,9 +32,7 @@ def rules(entries: list[Champion], **special: str) -> dict[str, str]:
 
 def met(entries: list[Champion], start: int, **special: str) -> tuple[list[int], Any, Any]:
     """Return the sequences of the opponents, from when the champion is compared, and the anchor's sequence."""
-    found = choose_rivals(
-        entries, rules(entries, **special), entries[-1], Window(day(start), day(start + 7)), WEEK, time_ordered=True
-    )
+    found = choose_rivals(entries, rules(entries, **special), entries[-1], Window(day(start), day(start + 7)), WEEK)
     anchor = None if found.anchor is None else found.anchor.sequence
     return [c.sequence for c in found.opponents], found.champion_from, anchor
 
@@ -75,12 +73,6 @@ def test_what_a_rollback_took_back_is_no_opponent() -> None:
     assert met([*entries, back], 28)[0] == [2, 1]
     later = champion(5, cutoff=day(28), verdict_id="v5")
     assert [c.sequence for c in standing([*entries, back, later])] == [1, 2, 5]
-
-
-def test_rows_without_a_time_are_judged_against_the_champion() -> None:
-    (only,) = history(28)
-    found = choose_rivals([only], {}, only, Window(day(0), day(7)), WEEK, time_ordered=False)
-    assert (found.opponents, found.champion_from, found.anchor) == ((only,), day(0), None)
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,7 @@ ASKED: dict[str, Callable[[Ledger], object]] = {
     "decision": lambda ledger: ledger.decision_by_id("ab"),
     "measurements": lambda ledger: ledger.measurements(NAME, day(45), day(50)),
     "looks_at": lambda ledger: ledger.looks_at(NAME, Window(day(32), day(39)), replace=False),
+    "numbered looks": lambda ledger: ledger.numbered_looks(NAME),
     "freed": lambda ledger: ledger.freed(["a", "b"]),
     "quarantined": lambda ledger: ledger.quarantined(NAME),
 }

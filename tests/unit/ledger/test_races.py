@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from retraining.ledger import Ledger, tables
-from retraining.records import Alert, Deployment, Override, Release, Served
+from retraining.records import Alert, Deployment, Item, Look, Override, Release, Served, Window
 from samples.records import champion, decision, measurement, request, verdict
 from samples.tiny import NAME, day
 from tests.support import ledgers, postgres
@@ -86,6 +86,35 @@ def test_of_overrides_of_one_verdict_one_counts(ledger: Ledger) -> None:
     won = _at_once(lambda n: ledger.move_champion(champion(n + 1), override=made[n]))
     assert sorted(won) == [False] * (N - 1) + [True]
     assert len(ledger.champions(NAME)) == 1 and ledger.override_of("v1") == made[won.index(True)]
+
+
+def test_of_looks_at_the_same_rows_only_one_is_the_first(ledger: Ledger) -> None:
+    holdout = Window(day(32), day(39))
+    looks = [Look(NAME, f"evaluation {n}", False, holdout, holdout.start) for n in range(N)]
+    taken = _at_once(lambda n: ledger.take_look(looks[n]))
+    assert sorted(taken) == list(range(N)), "each has a number of its own"
+    assert [ledger.take_look(look) for look in looks] == taken, "taken again it is the same look"
+    assert len(ledger.numbered_looks(NAME)) == N
+    after = Look(NAME, "later", False, Window(day(39), day(46)), day(39))
+    assert ledger.looks_before(after) == ledger.take_look(after) == 0, "rows that nobody looked at"
+    other = dataclasses.replace(looks[0], evaluation="replacement", replace=True)
+    assert ledger.take_look(other) == 0, "another question, with an error of its own"
+    wide = dataclasses.replace(other, evaluation="wide", window=Window(day(20), day(46)), holdout=day(39))
+    assert ledger.looks_before(wide) == ledger.take_look(wide) == 1
+
+
+def test_looks_from_before_they_were_numbered_count_and_none_counts_twice(ledger: Ledger) -> None:
+    item = Item("champion", "pass", "figures", "limit", "not worse")
+    ledger.add_verdict(verdict("old", checklist=(item,)), [])
+    look = Look(NAME, "new", False, Window(day(32), day(39)), day(32))
+    assert ledger.looks_before(look) == 1
+    assert sorted(_at_once(lambda n: ledger.take_look(dataclasses.replace(look, evaluation=str(n))))) == [
+        *range(1, N + 1)
+    ]
+    judged = dataclasses.replace(verdict().evaluation, look="0")
+    ledger.add_verdict(verdict("new", checklist=(item,), evaluation=judged), [])
+    assert ledger.looks_before(look) == N + 1
+    assert ledger.looks_before(dataclasses.replace(look, replace=True)) == 0
 
 
 def test_of_everything_else_the_first_stays(ledger: Ledger) -> None:
