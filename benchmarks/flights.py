@@ -26,11 +26,15 @@ YEAR = Window(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 12, 31, tzinfo=UT
 FIRST = datetime(2013, 3, 31, tzinfo=UTC)
 """The first model is trained to here, a Sunday: what a retraining on Monday sees with a label delay of a day."""
 WEEK = timedelta(days=7)
+SHIPPED = ROOT / "include" / "models"
 
 
 @dataclass(frozen=True)
 class Flights:
-    """An example's model with all its rows of the year; its recipe is the last candidate in the YAML, boosting."""
+    """A model with all its rows of some time; its recipe is the last candidate in the YAML, boosting.
+
+    `first` is what the first model is trained to, `end` the end of the rows.
+    """
 
     frozen: FrozenSpec
     plan: FeaturePlan
@@ -38,6 +42,8 @@ class Flights:
     y: Array
     times: NDArray[np.datetime64]
     classes: tuple[int, ...]
+    first: datetime = FIRST
+    end: datetime = YEAR.end
     _models: dict[datetime, Any] = field(default_factory=dict)
 
     def within(self, window: Window) -> NDArray[np.intp]:
@@ -66,18 +72,18 @@ class Flights:
     @property
     def cutoffs(self) -> list[datetime]:
         """The ends of training of weekly refreshes, while a whole week follows."""
-        return [FIRST + WEEK * i for i in range((YEAR.end - FIRST) // WEEK)]
+        return [self.first + WEEK * i for i in range((self.end - self.first) // WEEK)]
 
 
-def read(model: str, cache: Path) -> Flights:
-    """Read a model's rows of the year."""
-    frozen = load(ROOT / "include" / "models" / f"{model}.yaml")
-    source = open_source(frozen, Places(ROOT / "include" / "models", cache))
-    table = locate(frozen, source.read(YEAR), YEAR)
+def read(model: str, cache: Path, folder: Path = SHIPPED, period: Window = YEAR, first: datetime = FIRST) -> Flights:
+    """Read a model's rows of a time; default: a shipped example's of the year."""
+    frozen = load(folder / f"{model}.yaml")
+    source = open_source(frozen, Places(folder, cache))
+    table = locate(frozen, source.read(period), period)
     data = frozen.spec.data
     table = table.sort_by([(name, "ascending") for name in (data.time, *data.keys)])
     plan = plan_features(frozen.spec, ())
     y = table.column(data.target).to_numpy().astype(np.float64)
     times = table.column(data.time).to_numpy().astype("datetime64[us]")
     classes = (0, 1) if frozen.spec.training.task == "binary" else ()
-    return Flights(frozen, plan, matrix(table, plan, model), y, times, classes)
+    return Flights(frozen, plan, matrix(table, plan, model), y, times, classes, first, period.end)

@@ -1,8 +1,9 @@
-"""What the gate leaves of the gain: weekly retraining on the flights through the product's gate and its refit.
+"""What the gate leaves of the gain: weekly retraining through the product's gate and its refit, on two real streams.
 
-Every Monday from April to December, as of 04:00, as the example's schedule has it: windows, fit, choice of opponent and
-anchor, figures, decision and the limit on flips are the product's; only store and ledger are left out. Never retraining
-and weekly retraining without a gate run beside it, and all are measured on the week that follows.
+The flights, and bicycles rented by the hour. Every Monday from April to December, as of 04:00, as the example's
+schedule has it: windows, fit, choice of opponent and anchor, figures, decision and the limit on flips are the
+product's; only store and ledger are left out. Never retraining and weekly retraining without a gate run beside it, and
+all are measured on the week that follows.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.bikes import bikes
 from benchmarks.figures import Figure, Report
-from benchmarks.flights import FIRST, WEEK, Flights, read
+from benchmarks.flights import WEEK, Flights, read
 from retraining.data.plan import plan_windows
 from retraining.evaluation.comparison import figures_of
 from retraining.evaluation.holdout import Judged, Scored
@@ -52,24 +54,30 @@ class Arm:
 
 
 def measure(folder: Path, report: Report) -> Iterator[Figure]:
-    """Retrain through the year; print each week's verdict and gain."""
-    flights = read("flight_delay", folder)
-    arm = Arm([champion(1, cutoff=FIRST, as_of=FIRST + _MONDAY, release_id="1", verdict_id=None)])
+    """Retrain through the year on both streams; print each week's verdict and figures."""
+    for name, stream in (("flights", read("flight_delay", folder)), ("bicycles", bikes(folder))):
+        yield from _year(name, stream, report)
+
+
+def _year(name: str, flights: Flights, report: Report) -> Iterator[Figure]:
+    first, metric = flights.first, find_metric(flights.frozen.spec.training.metric, flights.frozen.spec.training.task)
+    arm = Arm([champion(1, cutoff=first, as_of=first + _MONDAY, release_id="1", verdict_id=None)])
     gains = []
-    report("week         never  weekly   gated  verdict")
+    report(f"{name}: week         never  weekly   gated  verdict")
     for end in flights.cutoffs[1:]:
         said = _retrain(flights, arm, end + _MONDAY)
         week = Window(end + timedelta(days=1), end + timedelta(days=1) + WEEK)
-        in_service = (FIRST, end, arm.service.cutoff)
-        gains.append([_area(flights, flights.fitted(cutoff), week) for cutoff in in_service])
+        in_service = (first, end, arm.service.cutoff)
+        gains.append([_figure(flights, flights.fitted(cutoff), week) for cutoff in in_service])
         report(f"{week.start:%Y-%m-%d}  {'  '.join(f'{g:.4f}' for g in gains[-1])}  {said}")
     never, without, gated = np.mean(gains, axis=0)
-    yield Figure("mean weekly ROC AUC, never retrained", f"{never:.4f}")
+    yield Figure(f"{name}: mean weekly {metric.name}, never retrained", f"{never:.4f}")
     yield Figure("  weekly without a gate", f"{without:.4f}", f"{without - never:+.4f}")
     promoted = f"{arm.n_promoted} of {len(gains)} promoted"
     yield Figure("  weekly through the gate", f"{gated:.4f}", f"{gated - never:+.4f}, {promoted}")
     yield Figure("  share of the gain kept", f"{(gated - never) / (without - never):.0%}", "", "at least 90 %")
-    yield Figure("verdicts that compared two different models", f"{arm.n_different} of {len(gains)}", "", "all but one")
+    different = f"{arm.n_different} of {len(gains)}"
+    yield Figure("  verdicts that compared two different models", different, "", "all but one")
 
 
 def _retrain(flights: Flights, arm: Arm, as_of: Any) -> str:
@@ -109,7 +117,7 @@ def _evaluation(flights: Flights, arm: Arm, train: Window, holdout: Window, as_o
         model=flights.fitted(train.end),
         data=data,
         candidate=flights.predictions(flights.fitted(train.end), rows),
-        baseline=np.full(len(rows), flights.y[flights.within(train)].mean()),
+        baseline=np.full(len(rows), _without_features(flights, train)),
         blocks=(blocks := block_index(data.times, holdout.start, length)),
         days=block_days(data.times, holdout.start, length),
         champion=scored(arm.service),
@@ -122,6 +130,8 @@ def _evaluation(flights: Flights, arm: Arm, train: Window, holdout: Window, as_o
         **figures_of(flights.frozen, judged, metric, looks),
         rule="refresh",
         metric=metric.name,
+        greater_is_better=metric.greater_is_better,
+        n_classes=2 if spec.training.task == "binary" else None,
         window=holdout,
         as_of=as_of,
         champion_cutoff=arm.service.cutoff,
@@ -134,15 +144,21 @@ def _evaluation(flights: Flights, arm: Arm, train: Window, holdout: Window, as_o
     )
 
 
+def _without_features(flights: Flights, train: Window) -> float:
+    y = flights.y[flights.within(train)]
+    return float(y.mean() if flights.frozen.spec.training.task == "binary" else np.median(y))
+
+
 def _flip_share(flights: Flights, train: Window, refit: Window) -> float:
     rows = flights.within(train)
     rows = rows[spread(len(rows), N_REFERENCE_ROWS)]
     before, after = (flights.predictions(flights.fitted(end), rows) for end in (train.end, refit.end))
-    share = float(flights.y[flights.within(train)].mean())
-    return flip_share(flights.frozen.spec.training.task, before, after, (1 - share, share))
+    task = flights.frozen.spec.training.task
+    share = float(flights.y[flights.within(train)].mean()) if task == "binary" else 0.5
+    return flip_share(task, before, after, (1 - share, share))
 
 
-def _area(flights: Flights, model: Any, week: Window) -> float:
+def _figure(flights: Flights, model: Any, week: Window) -> float:
     rows = flights.within(week)
     metric = find_metric(flights.frozen.spec.training.metric, flights.frozen.spec.training.task)
     return value(metric, flights.y[rows], flights.predictions(model, rows))
