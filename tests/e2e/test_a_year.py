@@ -25,7 +25,7 @@ WINDOW = 4
 
 
 def source(number: int) -> pd.DataFrame:
-    """Return a day's rows; in the spoilt week another population comes in, five times over, whose `x2` means the opposite.
+    """Return a day's rows; in the spoilt week others come in, five times over, whose `x2` means the opposite.
 
     What it says of `x1` holds, so that the model is still better than none there, and its release learns the rest.
     """
@@ -75,7 +75,7 @@ def test_each_verdict_names_two_different_models(verdicts: dict[int, Verdict]) -
 
 
 def test_sound_weeks_promote_and_warn_of_nothing(verdicts: dict[int, Verdict]) -> None:
-    sound = [week for week in TRAINED if not SPOILT <= week <= SPOILT + WINDOW]
+    sound = [week for week in TRAINED[1:] if not SPOILT <= week <= SPOILT + WINDOW]
     promoted = [week for week in sound if verdicts[week].decision == "promote"]
     assert len(promoted) >= 0.8 * len(sound), "refreshes that are as good pass in four weeks of five"
     assert sum(footing(verdicts[week]) != "pass" for week in sound) <= 0.05 * len(sound)
