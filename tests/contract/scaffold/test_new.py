@@ -176,7 +176,6 @@ def table(models: Path) -> Path:
     return path
 
 
-@pytest.mark.usefixtures("quick_preflight")
 def test_each_column_has_a_role_and_a_reason(models: Path, table: Path) -> None:
     new(Request("late", str(table), "late", "ordered at"), models)
     text = (models / "late.yaml").read_text()
@@ -198,6 +197,12 @@ def test_each_column_has_a_role_and_a_reason(models: Path, table: Path) -> None:
         assert f"# - {said}" in text
     assert "# - shipped: it is a time" in text
     assert (spec.training.task, spec.training.metric, spec.mode) == ("binary", "roc_auc", "suggest")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("quick_preflight")
+def test_what_it_writes_trains(models: Path, table: Path) -> None:
+    new(Request("late", str(table), "late", "ordered at"), models)
     work = Workspace(settings_in(models.parent))
     verdict = retrain(work, datetime(2026, 1, 20, tzinfo=UTC), "late").verdict
     assert verdict is not None and verdict.decision in ("promote", "inconclusive", "reject")

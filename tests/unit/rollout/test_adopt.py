@@ -96,6 +96,7 @@ def workspace(tmp_path: Path) -> Workspace:
     return made
 
 
+@pytest.mark.slow
 def test_an_adopted_model_is_scored_watched_and_challenged(workspace: Workspace) -> None:
     model, example = theirs()
     uri = register(workspace, model, example)
