@@ -21,6 +21,7 @@ from retraining.records import Decision, Evaluation, Window
 from retraining.spec import FrozenSpec, load
 from retraining.spec.learning import n_settings
 from retraining.stats.blocks import block_days, block_index, block_length
+from retraining.stats.bootstrap import paired_difference
 from retraining.stats.metrics import Array, find_metric, resampled
 from retraining.train import Labelled
 from samples.records import champion, evaluation
@@ -96,10 +97,19 @@ class Gate:
             confidence=self.frozen.spec.gate.confidence,
         )
 
-    def as_replacement(self, weeks: Sequence[Predicted], looks: int = 0) -> Evaluation:
-        """Evaluate a candidate as a replacement, recipe against recipe over some holdouts, oldest first."""
+    def as_replacement(
+        self, weeks: Sequence[Predicted], looks: int = 0, refresh: Evaluation | None = None
+    ) -> Evaluation:
+        """Evaluate a candidate as a replacement, recipe against recipe over some holdouts, oldest first.
+
+        Parameters
+        ----------
+        refresh
+            What was evaluated of the newest holdout, where it was.
+        """
         made = compare_recipes(self.frozen, self._judged(weeks[-1], None), weeks, looks)
-        return replace(self.as_refresh(weeks[-1], looks), rule="replace", replacement=made, opponent=None)
+        e = refresh or self.as_refresh(weeks[-1], looks)
+        return replace(e, rule="replace", replacement=made, opponent=None, anchor=None)
 
     def may_pass(self, weeks: Sequence[Predicted], looks: int = 0) -> bool:
         """Tell whether a replacement's gain is beyond the error by days: necessary to pass, and quickly computed."""
@@ -109,20 +119,22 @@ class Gate:
     def quickly(self, weeks: Sequence[Predicted], alpha: float) -> tuple[float, float]:
         """Return the gain and by how much its lower bound is below it at least: by the jackknife over whole days.
 
-        The gate takes the wider of this and another one; of blocks that are days it computes only the other, and what
-        is known beforehand is then nothing.
+        The gate takes the wider of this and of what resampling blocks gives. Blocks of a day or more are only
+        resampled, so for them it is the gate's own bound.
         """
-        training = self.frozen.spec.training
-        metric = find_metric(training.metric, training.task)
+        spec = self.frozen.spec
+        metric, length = find_metric(spec.training.metric, spec.training.task), block_length(spec.gate)
         y, new, old = (np.concatenate([getattr(w, n) for w in weeks]) for n in ("y", "candidate", "champion"))
-        times = np.concatenate([w.times for w in weeks]).astype("datetime64[D]")
-        day = np.unique(times, return_inverse=True)[1].astype(np.int64)
+        times = np.concatenate([w.times for w in weeks])
+        if length >= _DAY:
+            blocks = block_index(times, weeks[0].holdout.start, length)
+            found = paired_difference(metric, y, new, old, blocks, alpha=alpha, seed=spec.training.seed)
+            return found.value, found.value - found.lower
+        day = np.unique(times.astype("datetime64[D]"), return_inverse=True)[1].astype(np.int64)
         n = int(day.max()) + 1
         weights = np.vstack([np.ones(n), 1 - np.eye(n)])
         gains = resampled(metric, y, new, day, weights) - resampled(metric, y, old, day, weights)
         gains = gains if metric.greater_is_better else -gains
-        if block_length(self.frozen.spec.gate) >= _DAY:
-            return float(gains[0]), 0.0
         error = np.sqrt((n - 1) / n * np.sum((gains[1:] - gains[1:].mean()) ** 2))
         return float(gains[0]), float(stats.t.ppf(1 - alpha, n - 1) * error)
 
