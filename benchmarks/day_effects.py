@@ -213,11 +213,6 @@ class Simulator:
         a_day = np.round(np.array(self.shares) * self.rows_a_day).astype(int)
         return np.repeat(np.arange(N_PARTS * self.n_days), np.tile(a_day, self.n_days))
 
-    def without_day_effects(self) -> Simulator:
-        """Return the same rows, independent of each other."""
-        calm = replace(self.like, outcome_day=0.0, outcome_block=0.0)
-        return replace(self, like=calm, effects=replace(self.effects, day=0.0, block=0.0, week=0.0))
-
     def _effect(self, random: np.random.Generator) -> Array:
         """Draw the difference's effect per 6-hour block; the mean square of a week's scale is 1."""
         e, n_weeks = self.effects, -(-self.n_days // N_DAYS)
@@ -241,9 +236,7 @@ class Simulator:
         """Draw one week; several candidates share its rows and the older model."""
         return self.draw_each(random, [shift] * n_new, blocks)
 
-    def draw_each(
-        self, random: np.random.Generator, shifts: Sequence[float], blocks: NDArray[np.int64]
-    ) -> list[Week]:
+    def draw_each(self, random: np.random.Generator, shifts: Sequence[float], blocks: NDArray[np.int64]) -> list[Week]:
         """Draw one week, with a candidate for each shift: they share its rows and the older model."""
         outcome = self._outcome(random)[blocks]
         make = self._binary if self.binary else self._regression

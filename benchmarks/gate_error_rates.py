@@ -40,7 +40,7 @@ POSITIVES, CORRELATIONS = (0.3, 0.05), (0.0, 0.3)
 _MANY_ROWS = 20_000
 _LIMITS, _SURE = {0.0: 0.05, 0.3: 0.06}, 0.99
 """Largest share of wrong promotions, by the correlation of days, and how sure it must be that a case is beyond it."""
-_LOOKS, _ORIGINS = 5, 8
+_LOOKS, _ORIGINS, _ROUNDING = 5, 8, 1e-9
 _RULES = ("refresh", "replace")
 
 
@@ -89,7 +89,7 @@ class Counts:
         return share(self.promoted[rule], self.n_runs[rule])
 
     def beyond(self, rule: str, limit: float) -> bool:
-        """Tell whether the share is shown to be beyond a limit, by the exact one-sided bound (Clopper, Pearson 1934)."""
+        """Tell whether the share is shown to be beyond a limit, by its exact lower bound (Clopper and Pearson 1934)."""
         count = self.promoted[rule]
         return bool(count and stats.beta.ppf(1 - _SURE, count, self.n_runs[rule] - count + 1) > limit)
 
@@ -97,13 +97,18 @@ class Counts:
 def promoted(
     gate: Gate, newest: Predicted, rules: Sequence[str] = _RULES, anchor: Array | None = None
 ) -> dict[str, bool]:
-    """Judge one candidate by some rules on the same holdout; what cannot pass by days alone is not judged further."""
+    """Judge one candidate by some rules on the same holdout; what cannot pass by days alone is not judged further.
+
+    That nothing is spared which the gate would have promoted is checked on whatever is judged.
+    """
     gain, reach = gate.quickly([newest], gate.alpha())
     found = {"new >= old": gain >= 0, **dict.fromkeys(rules, False)}
     refresh = None
     if "refresh" in rules and gain - reach > -gate.margin:
         refresh = gate.as_refresh(newest, anchor=anchor)
         found["refresh"] = gate.decision(refresh) == "promote"
+        over = refresh.opponent.gain if refresh.opponent is not None else None
+        assert over is None or not over.lower > gain - reach + _ROUNDING, "the gate's interval is the narrower one"
     if "replace" in rules and gain > reach:
         found["replace"] = gate.decision(gate.as_replacement([newest], refresh=refresh)) == "promote"
     return found
