@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.day_effects import BINARY, Simulator
+from benchmarks.day_effects import BINARY, N_DAYS, N_PARTS, Simulator, Week, day_correlation
 from benchmarks.gate_error_rates import Counts, Table, by_rule, judged, promoted
 from benchmarks.judging import Gate, holdouts_of
 
@@ -89,6 +89,23 @@ def _days(simulator: Simulator, random: np.random.Generator) -> np.ndarray:
     """Return what moves whole days, from draws in which nothing else moves: the log odds of the outcome by day."""
     only = replace(simulator, like=replace(simulator.like, outcome_day=1.0, outcome_block=0.0))
     return np.array([only._outcome(random)[::4] for _ in range(3_000)])
+
+
+def test_days_that_resemble_each_other_are_measured_as_they_were_drawn() -> None:
+    calm = replace(BINARY.effects, day=0.3, block=0.0, week=0.0)
+    random, found = np.random.default_rng(13), {}
+    for correlation in (0.0, 0.6):
+        simulator = replace(BINARY.of_table(70, 140_000, 0.3, correlation), effects=calm)
+        drawn = [simulator.draw(random, 0.0, simulator.blocks())[0] for _ in range(6)]
+        found[correlation] = np.mean([day_correlation(_weeks(week), binary=True) for week in drawn])
+    assert found[0.0] == pytest.approx(0.0, abs=0.15)
+    assert found[0.6] == pytest.approx(0.6, abs=0.15)
+
+
+def _weeks(drawn: Week) -> list[Week]:
+    number = drawn.block // (N_DAYS * N_PARTS)
+    rows = [number == n for n in range(number.max() + 1)]
+    return [Week(drawn.block[r] % (N_DAYS * N_PARTS), drawn.y[r], drawn.new[r], drawn.old[r]) for r in rows]
 
 
 def test_the_truth_that_is_stated_is_what_many_rows_show() -> None:
