@@ -71,6 +71,16 @@ def test_what_is_computed_quickly_never_leaves_out_what_is_promoted(n_days: int)
     assert passed
 
 
+@pytest.mark.parametrize(
+    ("wrong", "limit", "beyond"), [(0, 0.05, False), (66, 0.05, False), (68, 0.05, True), (68, 0.06, False)]
+)
+def test_a_case_is_beyond_its_limit_where_chance_does_not_explain_it(wrong: int, limit: float, beyond: bool) -> None:
+    counts = Counts()
+    for run in range(1_000):
+        counts.add({"refresh": run < wrong})
+    assert counts.beyond("refresh", limit) is beyond
+
+
 # --- what is drawn ------------------------------------------------------------------------------------------------
 
 
