@@ -100,6 +100,7 @@ def explain(
     if isinstance(record, Verdict):
         _print_origins(record)
         _print_checklist(work, record)
+        _print_list("how sure", _how_sure(record))
     _print_list("it would change with", record.would_change)
 
 
@@ -109,6 +110,13 @@ def _print_checklist(work: Workspace, verdict: Verdict) -> None:
     if items:
         rows = [(i.name, i.outcome, i.figure, i.limit) for i in items]
         print_table("Checklist", ("item", "result", "found", "limit"), rows)
+
+
+def _how_sure(verdict: Verdict) -> tuple[str, ...]:
+    from retraining.gate.measured import where_it_holds
+
+    said = where_it_holds(verdict.evaluation)
+    return () if said is None else (said,)
 
 
 def _print_origins(verdict: Verdict) -> None:

@@ -62,7 +62,8 @@ def locked_environment(e: Evaluation, policy: Policy) -> tuple[Item, ...]:
 def slices(e: Evaluation, _policy: Policy) -> tuple[Item, ...]:
     """No named group of rows is served worse than by the champion, beyond its margin.
 
-    A slice blocks when it is shown to be worse by more than its margin. Of many slices one would fail by chance, so
+    A slice blocks when it is shown to be worse by more than its margin. One that passes is not shown to be worse, which
+    is less than shown to be as good: on few rows a large loss can hide. Of many slices one would fail by chance, so
     their p-values are compared with Holm's thresholds. Source: Holm (1979), A simple sequentially rejective multiple
     test procedure, Scandinavian Journal of Statistics 6. A slice whose loss is beyond the margin without proof warns.
     """
@@ -164,9 +165,10 @@ def _slice(s: SliceResult, failing: bool) -> Item:
         return Item(name, "warn" if s.evaluated else "block", f"{s.n_rows:,} rows", limit, sentence, remedy)
     if s.gain is None:
         return Item(name, "pass", f"{s.candidate:.4f}", limit, f"slice {s.name}: {s.candidate:.4f}, no champion yet")
-    figure = f"{s.candidate:.4f} against {s.champion:.4f}, gain {s.gain.value:+.4f}, {s.n_rows:,} rows"
+    bounds = f"{s.gain.lower:+.4f} to {s.gain.upper:+.4f}"
+    figure = f"{s.candidate:.4f} against {s.champion:.4f}, gain {s.gain.value:+.4f} ({bounds}, {s.n_rows:,} rows)"
     if s.gain.value >= -s.margin:
-        return Item(name, "pass", figure, limit, f"slice {s.name}: {figure}")
+        return Item(name, "pass", figure, limit, f"slice {s.name}: {limit}: {figure}")
     remedy = f"a loss of at most {s.margin:g} on {s.name}"
     doubt = "" if failing else ", but that may be chance"
     sentence = f"slice {s.name} is worse by more than {s.margin:g}{doubt}: {figure}"

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from math import comb
 from typing import Literal
 
 from retraining.records import Change, Measurement, Request, TriggerDecision, digest_of
@@ -108,20 +107,6 @@ def newest_per_day(recent: Sequence[Measurement]) -> list[Measurement]:
     return list(found.values())
 
 
-def false_alarm_rate(history: int, k: int, n: int, n_columns: int) -> float:
-    """Return the stated chance per day that, with no drift at all, some column is out on k of n days.
-
-    With independent days, each column is out with chance p = 1 / (history + 1); the columns' chances are added
-    (Bonferroni), so this is an upper bound for dependent columns.
-
-    >>> round(false_alarm_rate(90, 2, 3, 14), 4)
-    0.005
-    """
-    p = 1 / (history + 1)
-    some = sum(comb(n, i) * p**i * (1 - p) ** (n - i) for i in range(k, n + 1))
-    return min(1.0, n_columns * some)
-
-
 def make_request(decision: TriggerDecision) -> Request:
     """Return the request of a decision to ask; the same decision is always the same request."""
     identity = digest_of([decision.model, decision.as_of.isoformat(), decision.reason])
@@ -175,12 +160,8 @@ def _facts(now: Measurement, drifted: tuple[str, ...], policy: Policy) -> tuple[
     if now.performance_note:
         facts.append(now.performance_note)
     out = [d.column for d in now.drift if d.drifted]
-    rate = false_alarm_rate(policy.history, policy.k, policy.n, len(now.drift))
     if drifted:
-        facts.append(
-            f"drift on {policy.k} of {policy.n} days in {', '.join(drifted)} "
-            f"(with no drift at all: at most {100 * rate:.1f} such days in 100)"
-        )
+        facts.append(f"drift on {policy.k} of {policy.n} days in {', '.join(drifted)}")
     elif out:
         facts.append(f"out today only: {', '.join(out)}; a reason on {policy.k} of {policy.n} days")
     else:

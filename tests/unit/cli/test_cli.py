@@ -146,6 +146,7 @@ def test_status_history_and_explain(workspace: Workspace) -> None:
     text = call("explain", "tiny")[1]
     assert "tiny, verdict abc123, as of 2024-02-10 00:00 UTC: promote" in text
     assert "because:\n  - better" in text
+    assert "how sure:\n  - at most about 5% wrong promotions" in text
     assert "it would change with:\n  - asks from" in call("explain", "d50")[1]
 
 

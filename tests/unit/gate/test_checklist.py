@@ -84,6 +84,13 @@ def test_a_good_candidate_passes_every_item_in_reading_order() -> None:
     assert len(CANDIDATE) == 10, "a new item needs a case in which it alone blocks, or warns"
 
 
+def test_a_slice_that_passes_says_that_it_is_not_shown_to_be_worse_and_how_little_that_is() -> None:
+    (item,) = [i for i in decide(evaluation(slices=(_slice(),)), POLICY).checklist if i.name.startswith("slice")]
+    assert item.outcome == "pass"
+    assert "not shown to lose more than 0.04" in item.sentence
+    assert "gain -0.0100 (-0.0300 to +0.0100, 400 rows)" in item.sentence
+
+
 @pytest.mark.parametrize(
     ("item", "changes", "policy", "says"),
     [

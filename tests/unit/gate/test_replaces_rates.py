@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from benchmarks import gate_replaces
-from benchmarks.gate_replaces import Gate
-from benchmarks.processes import ROOT
-from retraining.spec import load
+from benchmarks.day_effects import BINARY
+from benchmarks.judging import Gate, holdouts_of
 
 
 @pytest.mark.parametrize(("gain", "attempts", "least", "most"), [(0.016, 1, 0.5, 1.0), (0.0, 4, 0.0, 0.1)])
@@ -18,7 +17,7 @@ def test_a_gain_passes_at_the_first_look_and_an_equal_recipe_in_no_week(
     monkeypatch: pytest.MonkeyPatch, gain: float, attempts: int, least: float, most: float
 ) -> None:
     monkeypatch.setattr(gate_replaces, "ROWS_A_DAY", 150)
-    gate = Gate(load(ROOT / "include" / "models" / "flight_delay.yaml"))
+    gate = Gate.of("flight_delay")
     shares: list[str] = []
     gate_replaces.simulated(gate, f"of {gain:g}", gain, attempts, 30, "", shares.append)
     share = float(shares[0].partition(": ")[2].partition("%")[0]) / 100
@@ -26,13 +25,13 @@ def test_a_gain_passes_at_the_first_look_and_an_equal_recipe_in_no_week(
 
 
 def test_what_is_computed_quickly_never_leaves_out_what_would_pass() -> None:
-    gate = Gate(load(ROOT / "include" / "models" / "flight_delay.yaml"))
-    simulator = replace(gate_replaces.BINARY, n_days=14, rows_a_day=60)
+    gate = Gate.of("flight_delay")
+    simulator = replace(BINARY, n_days=14, rows_a_day=80)
     random = np.random.default_rng(1)
     blocks, passed = simulator.blocks(), 0
     for _ in range(15):
-        weeks = gate_replaces.weeks_of(simulator.draw(random, simulator.shift_for(0.05), blocks)[0])
-        passes = gate.judge(weeks)[0]
+        weeks = holdouts_of(simulator.draw(random, simulator.shift_for(0.05), blocks)[0])
+        passes = gate_replaces.passes(gate, weeks)
         passed += passes
         assert gate.may_pass(weeks) >= passes
     assert passed

@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from retraining.evaluation.finalist import Drawing
 from retraining.gate.champion import comparisons, decisive
+from retraining.gate.measured import where_it_holds
 from retraining.ledger import Ledger
 from retraining.pages.verdicts.intervals import scale_of
 from retraining.pages.verdicts.story import Story, story_of
@@ -42,6 +43,7 @@ def render(story: Story) -> str:
             spec=story.frozen.spec,
             over=over,
             comparisons=comparisons(e),
+            measured=where_it_holds(e),
             wide=scale_of([] if over is None else [over], [story.bar], _WIDE),
             narrow=scale_of(gains, [-s.margin for s in e.slices if s.gain is not None], _NARROW),
         )
