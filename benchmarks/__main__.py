@@ -3,7 +3,7 @@
 Without names, all but those that take many minutes: gate_error_rates (up to 5,000 simulated verdicts for each truth of
 the shipped defaults and of 48 kinds of tables), gate_keeps_gain (a year of retraining on four streams), gate_footing
 (its weeks spoilt), gate_recovery (a change that lasts), gate_replaces (2,000 simulated replacements, and real ones),
-gate_no_time (150 tables over 50 versions) and gate_forward (2,000 simulated releases for each of 8 cases, and a year of
+gate_no_time (60 tables over 50 versions) and gate_forward (2,000 simulated releases for each of 8 cases, and a year of
 real ones).
 """
 

@@ -3,14 +3,16 @@
 What runs is the product's: the split of each version, the rows that the champion's recipe learns again, the paired
 comparison with its bounds, and `decide`. Tables are drawn from a population that stays the same, so a refresh is as
 good as what it follows; each version lacks a tenth of the rows of the one before and has as many new ones. Trees are
-fitted, which vary from fit to fit. What is worse has noise on its scores, as much as costs the margin in the mean.
+fitted, which vary from fit to fit. What is worse has noise on its scores: as much as makes it worse, on a large sample,
+than the opponent by just the margin, which is what the gate's error is stated for; and as much as costs the margin in
+the mean of many fits, where a lucky fit beside an unlucky one is not worse by as much, and passes more often.
 
 Beside it stands what was done before: one fifth for all versions, the champion as it is, and every verdict a look.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,12 +38,12 @@ from retraining.train import Labelled
 from samples.records import champion, estimate, evaluation
 from samples.tiny import SPEC, merged
 
-N_RUNS, N_LOOKS = 150, 50
+N_RUNS, N_LOOKS = 60, 50
 _N_ROWS, _N_NEW, _N_COLUMNS = 2_500, 250, 6
 _FIT: dict[str, Any] = {"max_depth": 5, "min_samples_leaf": 20, "random_state": 0}
 _SOME = 10
 """Looks that are taken together, at the beginning and at the end."""
-_N_FITS, _N_LARGE = 40, 20_000
+_N_FITS, _N_LARGE = 40, 30_000
 """Fits and rows that the noise of the worse candidates is measured on."""
 _AREA = find_metric("roc_auc", "binary")
 _NOT_USED: Any = None
@@ -98,6 +100,7 @@ class Gate:
 
     frozen: FrozenSpec
     noise: float
+    large: Drawn
 
     def passes(self, version: Version, y: NDArray[np.float64], new: Any, old: Any, looks: int) -> bool:
         """Tell whether a refresh with these predictions of a version's holdout is promoted."""
@@ -122,8 +125,21 @@ class Gate:
         return decide(found, Policy.of(self.frozen.spec)).decision == "promote"
 
     def spoil(self, random: np.random.Generator, p: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return predictions that are worse by the margin in the mean."""
+        """Return predictions that are worse by the margin in the mean of many fits."""
         return p + self.noise * random.normal(size=len(p))
+
+    def worse_than(
+        self,
+        random: np.random.Generator,
+        new: DecisionTreeClassifier,
+        old: DecisionTreeClassifier,
+        p: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Return a model's predictions with noise that makes it worse than another one by the margin, no less."""
+        x, y = self.large
+        mine, theirs = (model.predict_proba(x)[:, 1] for model in (new, old))
+        noise = _noise_for([mine], y, roc_auc_score(y, theirs) - self.frozen.spec.gate.margin)
+        return p + noise * random.normal(size=len(p))
 
 
 def spec_without_time() -> FrozenSpec:
@@ -141,30 +157,36 @@ def gate_of(frozen: FrozenSpec, n_fits: int = _N_FITS) -> Gate:
     for _ in range(n_fits):
         mine, truth = draw(random, _N_ROWS * 4 // 5)
         fits.append(DecisionTreeClassifier(**_FIT).fit(mine, truth).predict_proba(x)[:, 1])
-    spread = random.normal(size=_N_LARGE)
+    usual = float(np.mean([roc_auc_score(y, p) for p in fits]))
+    return Gate(frozen, _noise_for(fits, y, usual - frozen.spec.gate.margin), (x, y))
 
-    def loss(noise: float) -> float:
-        return float(np.mean([roc_auc_score(y, p) - roc_auc_score(y, p + noise * spread) for p in fits]))
 
-    low, high = 0.0, 2.0
-    for _ in range(20):
+def _noise_for(fits: Sequence[NDArray[np.float64]], y: NDArray[np.float64], area: float) -> float:
+    """Return the noise at which models have an area under the curve in the mean; 0 where they have less without it."""
+    spread, low, high = np.random.default_rng(2).normal(size=len(y)), 0.0, 2.0
+    for _ in range(11):
         middle = (low + high) / 2
-        low, high = (middle, high) if loss(middle) < frozen.spec.gate.margin else (low, middle)
-    return Gate(frozen, high)
+        found = float(np.mean([roc_auc_score(y, p + middle * spread) for p in fits]))
+        low, high = (middle, high) if found > area else (low, middle)
+    return high
 
 
-def chain(gate: Gate, random: np.random.Generator, n_looks: int = N_LOOKS) -> Iterator[tuple[bool, bool]]:
-    """Yield for version after version whether an equal refresh passes, and whether one that is worse would."""
+def chain(gate: Gate, random: np.random.Generator, n_looks: int = N_LOOKS) -> Iterator[tuple[bool, bool, bool]]:
+    """Yield for version after version whether an equal refresh passes, and whether one that is worse would.
+
+    The one worse by the margin than its opponent, and the one worse in the mean of many fits.
+    """
     table = Table(gate.frozen, *draw(random, _N_ROWS + n_looks * _N_NEW))
     live = table.version(0)
     for look in range(1, n_looks + 1):
         now = table.version(look)
         judged, y = now.keys[now.held], table.y[now.keys[now.held]]
         own = ~same_rows(live.located, now.located.filter(pa.array(now.held)), gate.frozen.spec.data)
-        old = table.score(table.fitted(live.keys[own]), judged)
-        new = table.score(table.fitted(now.keys[~now.held]), judged)
+        theirs, mine = table.fitted(live.keys[own]), table.fitted(now.keys[~now.held])
+        old, new = table.score(theirs, judged), table.score(mine, judged)
         equal = gate.passes(now, y, new, old, 0)
-        yield equal, gate.passes(now, y, gate.spoil(random, new), old, 0)
+        worse = (gate.worse_than(random, mine, theirs, new), gate.spoil(random, new))
+        yield equal, *(gate.passes(now, y, p, old, 0) for p in worse)
         live = now if equal else live
 
 
@@ -192,8 +214,9 @@ def measure(_folder: Path, report: Report, n_runs: int = N_RUNS, n_looks: int = 
         equal, worse = _by_tables(some[:, :, 0]), _by_tables(some[:, :, 1])
         yield _said(report, f"equal, the {what} {_SOME} looks", equal, "", "the same")
         yield _said(report, f"worse by the margin, the {what} {_SOME} looks", worse, "", "at most 5 %")
-    text = _by_tables(passed[:, :, 1])
+    text, mean = _by_tables(passed[:, :, 1]), _by_tables(passed[:, :, 2])
     yield _said(report, f"worse by the margin, all {n_looks} looks", text, "", "at most 5 %")
+    yield _said(report, f"worse by it in the mean of fits, all {n_looks} looks", mean, "", "")
 
 
 def _said(report: Report, what: str, value: str, ratio: str, target: str) -> Figure:

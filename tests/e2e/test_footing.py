@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from retraining.audit.reproduce import reproduce
+from retraining.evaluation import recovery
 from retraining.records import Item, Verdict
 from retraining.workspace import Workspace
 from samples.tiny import N_DAYS, NAME, day, retrain, rows, rows_of, write_csv
@@ -103,12 +105,26 @@ def test_a_change_that_lasts_is_recovered_from_by_what_came_after_it(champion: W
     assert workspace.ledger.releases(NAME)[-1].n_rows == 19 * 40
 
 
-def test_a_week_that_was_merely_spoilt_leaves_no_short_window_behind(champion: Workspace) -> None:
-    workspace = spoilt(champion, 40, 47)
+def test_a_week_that_was_merely_spoilt_leaves_no_short_window_behind(
+    champion: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, taken = spoilt(champion, 40, 47), []
     assert footing(retrain(workspace, SECOND).verdict).outcome == "warn"
+    footing_of = recovery.footing_of
+
+    def watched(*args: Any) -> Any:
+        taken.append(len(workspace.ledger.numbered_looks(NAME)))
+        return footing_of(*args)
+
+    monkeypatch.setattr(recovery, "footing_of", watched)
     result = retrain(workspace, day(55))
     assert result.verdict is not None and result.deployment is not None
     assert result.deployment.outcome == "deployed", result.text
     assert result.verdict.evaluation.chosen.startswith("the champion stands again, so what learnt only the rows of its")
+    looks = workspace.ledger.numbered_looks(NAME)
+    assert taken == [3] and len(looks) == 3, (
+        "that the champion stands was seen on the holdout, after the look was counted"
+    )
+    assert result.verdict.evaluation.look == looks[3].evaluation and result.verdict.evaluation.looks == 0
     assert workspace.ledger.releases(NAME)[-1].n_rows == 28 * 40
     assert reproduce(workspace, NAME).identical

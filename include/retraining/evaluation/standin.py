@@ -3,9 +3,11 @@
 Each version of such a table is split anew, so the champion has learnt most rows of today's holdout, and its figure
 there would be one on its own training rows. So what stands in for it learns the version of the table that the champion
 learnt, as large a share of it, but no row of today's holdout: both models are out of sample on every row that is
-judged, by recipes and data that differ in nothing but the version. That estimates what the two procedures give, not
-what the one fitted model gives, as every cross-validation does (Bates, Hastie and Tibshirani 2024, Cross-validation:
-what does it estimate and how well does it do it?, Journal of the American Statistical Association 119).
+judged, by recipes and data that differ in nothing but the version. The stated error is for these two fitted models. The
+champion itself is another fit of the same recipe: where fits vary much, so does what stands in for it, and the interval
+of one split does not have that in it (Dietterich 1998, Approximate statistical tests for comparing supervised
+classification learning algorithms, Neural Computation 10; Nadeau and Bengio 2003, Inference for the generalization
+error, Machine Learning 52). `benchmarks.gate_no_time` prints by how much.
 
 Why anew: one fixed holdout either wears out, or, if each version may spend its whole error on it, the same lucky rows
 let every candidate pass (Dwork et al. 2015, The reusable holdout: preserving validity in adaptive data analysis,
