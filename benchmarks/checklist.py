@@ -109,7 +109,7 @@ def _write_model(models: Path) -> None:
 
 def _prepare(home: Path) -> None:
     """Make the champion as of the end of the small days, and the challenger up to its evaluation."""
-    from retraining.pipeline import retrain
+    from retraining.pipeline import retrain, whole
     from retraining.pipeline.admission import admit
     from retraining.records import to_dict
     from retraining.settings import settings
@@ -121,7 +121,7 @@ def _prepare(home: Path) -> None:
     def admitted(as_of: datetime) -> Any:
         return admit(work, frozen, as_of=as_of, fallback=as_of, trigger="person", reason="", dry_run=False)
 
-    first = retrain.run(work, admitted(_START + timedelta(days=_DAYS_BEFORE + 1)))
+    first = whole.run(work, admitted(_START + timedelta(days=_DAYS_BEFORE + 1)))
     if first.deployment is None or first.deployment.outcome != "deployed":
         raise RuntimeError(first.text)
     admission = admitted(_SECOND)

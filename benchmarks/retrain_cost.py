@@ -122,7 +122,7 @@ def _one_process() -> list[dict[str, Any]]:
 
 def _retrain(clock: _Clock, as_of: datetime) -> dict[str, Any]:
     """Retrain in this process; return seconds, those of the bare fits taken out."""
-    from retraining.pipeline import retrain
+    from retraining.pipeline import whole
     from retraining.settings import settings
     from retraining.workspace import Workspace
 
@@ -140,7 +140,7 @@ def _retrain(clock: _Clock, as_of: datetime) -> dict[str, Any]:
         mark, out = now, spent
 
     work = Workspace(settings())
-    result = retrain.run(work, _admit(work, as_of), report)
+    result = whole.run(work, _admit(work, as_of), report)
     wall = time.perf_counter() - begun - clock.bare
     if result.deployment is None or result.deployment.outcome != "deployed":
         raise RuntimeError(result.text)

@@ -94,7 +94,7 @@ def _between(start: str, end: str) -> float:
 def _main() -> None:
     """Run the stages in this process after all imports; print seconds per stage."""
     os.environ["RETRAINING_WARM"] = "1"
-    from retraining.pipeline import retrain
+    from retraining.pipeline import whole
     from retraining.pipeline.admission import admit
     from retraining.settings import settings
     from retraining.windows import parse_time
@@ -114,7 +114,7 @@ def _main() -> None:
     frozen = work.spec(MODEL)
     admission = admit(work, frozen, as_of=when, fallback=when, trigger="person", reason="measured", dry_run=False)
     note("admit", "")
-    retrain.run(work, admission, note)
+    whole.run(work, admission, note)
     print(json.dumps({"stages": seconds, "ours": _start_of_a_task()}))
 
 

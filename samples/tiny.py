@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from retraining.pipeline import retrain as stages
+from retraining.pipeline import whole
 from retraining.pipeline.admission import admit
-from retraining.pipeline.retrain import RunResult
+from retraining.pipeline.whole import RunResult
 from retraining.settings import Settings
 from retraining.workspace import Workspace
 from samples.databases import give_ledger, give_mlflow
@@ -197,4 +197,4 @@ def retrain(workspace: Workspace, as_of: datetime, name: str = NAME, *, dry_run:
         reason="test",
         dry_run=dry_run,
     )
-    return stages.run(workspace, admission)
+    return whole.run(workspace, admission)

@@ -25,6 +25,7 @@ _HEAVY = (
     "retraining.pipeline.monitor",
     "retraining.pipeline.retrain",
     "retraining.pipeline.score",
+    "retraining.pipeline.whole",
     "retraining.evaluation.evaluate",
     "retraining.monitor.measure",
     "retraining.pages.verdicts.page",

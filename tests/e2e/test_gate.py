@@ -17,7 +17,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from retraining.errors import SpecError, TrainingFailed
-from retraining.pipeline.retrain import RunResult
+from retraining.pipeline.whole import RunResult
 from retraining.records import Served, Validation, Verdict
 from retraining.settings import Settings
 from retraining.workspace import Workspace

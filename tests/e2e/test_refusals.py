@@ -29,7 +29,7 @@ from retraining.errors import (
 )
 from retraining.gate import verdict_id
 from retraining.pipeline import retrain as stages
-from retraining.pipeline import score
+from retraining.pipeline import score, whole
 from retraining.pipeline.admission import admit
 from retraining.records import Champion, Release, Request, Verdict
 from retraining.rollout.alias import restore_alias
@@ -491,12 +491,12 @@ def test_a_yaml_edited_under_way_does_not_change_the_run(champion: Workspace) ->
     admission = admit(champion, frozen, as_of=SECOND, fallback=SECOND, trigger="person", reason="edited", dry_run=True)
     path = champion.settings.models / f"{NAME}.yaml"
     path.write_text(path.read_text().replace("holdout: 7d", "holdout: 1d").replace("min_rows: 200", "min_rows: 5000"))
-    result = stages.run(Workspace(champion.settings), admission)
+    result = whole.run(Workspace(champion.settings), admission)
     assert result.verdict is not None and result.verdict.decision == "promote"
     assert result.verdict.evaluation.n_rows == 280
     assert result.verdict.evaluation.spec_id == frozen.id
     path.write_text("nonsense: [")
-    assert stages.run(Workspace(champion.settings), admission).verdict == result.verdict
+    assert whole.run(Workspace(champion.settings), admission).verdict == result.verdict
 
 
 # --- services that do not answer ----------------------------------------------------------------------------------

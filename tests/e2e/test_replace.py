@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from retraining.cli.app import app
 from retraining.pages.verdicts.page import live as live_page
 from retraining.pipeline import retrain as stages
-from retraining.pipeline.retrain import RunResult
+from retraining.pipeline.whole import RunResult
 from retraining.records import Rolled, Trained, Verdict
 from retraining.spec import FrozenSpec
 from retraining.workspace import Workspace

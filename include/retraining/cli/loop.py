@@ -19,7 +19,7 @@ def run(
     json: Json = False,
 ) -> None:
     """Retrain: ingest, validate, train, evaluate, gate, release, deploy. A rejected challenger is a success."""
-    from retraining.pipeline import retrain
+    from retraining.pipeline import whole
     from retraining.pipeline.admission import admit
     from retraining.rollout.waiting import how_to_answer
 
@@ -29,7 +29,7 @@ def run(
     admission = admit(
         work, frozen, as_of=when, fallback=when, trigger="person", reason=reason, dry_run=dry_run, by=person()
     )
-    result = retrain.run(work, admission, progress)
+    result = whole.run(work, admission, progress)
     if json:
         other = result.instead if isinstance(result.instead, str) else _dict(result.instead)
         verdicts = {"verdict": _dict(result.verdict), "instead": other}

@@ -273,7 +273,7 @@ def deploy(verdict: Ids, released: Ids) -> Ids:
 @task(trigger_rule=TriggerRule.NONE_FAILED)
 def announce(admission: Ids, verdict: Ids | None, deployed: Ids | None) -> str:
     """Say in a sentence what the run came to."""
-    from retraining.pipeline import retrain
+    from retraining.pipeline import retrain, whole
     from retraining.pipeline.crossing import recall
 
     with boundary.stage() as work:
@@ -282,6 +282,6 @@ def announce(admission: Ids, verdict: Ids | None, deployed: Ids | None) -> str:
         if verdict and verdict.get("replacement"):
             found, other = retrain.verdict_of(work, verdict["replacement"]), found
         detail = deployed["detail"] if deployed else None
-        text = retrain.announce(recall(work, Admission, admission), found, detail, other)
+        text = whole.announce(recall(work, Admission, admission), found, detail, other)
     print(text)
     return text

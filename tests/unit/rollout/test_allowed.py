@@ -153,7 +153,7 @@ def test_a_run_from_the_command_line_is_by_its_account(tmp_path: Path, monkeypat
     work = tiny(tmp_path)
     for name, value in {**environ(work.settings), "LOGNAME": "ann"}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("retraining.pipeline.retrain.run", lambda _, admission, __: pytest.fail(str(admission.by)))
+    monkeypatch.setattr("retraining.pipeline.whole.run", lambda _, admission, __: pytest.fail(str(admission.by)))
     with pytest.raises(pytest.fail.Exception, match=person()):
         CliRunner().invoke(app, ["run", NAME, "--as-of", "2024-02-10"])
 
