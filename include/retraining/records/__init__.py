@@ -39,25 +39,29 @@ from retraining.records.data import (
     shown_value,
 )
 from retraining.records.judging import (
-    WHOLE,
     Admission,
-    Approval,
-    CandidateScore,
-    Champion,
     Decision,
-    Deployment,
     Evaluation,
     Look,
-    Override,
-    Reach,
-    Release,
-    Reproduction,
     Rival,
-    Trained,
-    Tried,
     Verdict,
 )
+from retraining.records.releasing import (
+    Approval,
+    Champion,
+    Deployment,
+    Override,
+    Release,
+    Reproduction,
+)
 from retraining.records.replacing import OriginFigures, Replacement, Rolled
+from retraining.records.training import (
+    WHOLE,
+    CandidateScore,
+    Reach,
+    Trained,
+    Tried,
+)
 from retraining.records.watching import (
     Alert,
     Change,

@@ -1,10 +1,10 @@
-"""From a candidate to a champion: what is trained, judged, decided, released and deployed."""
+"""What is judged: a run as it was admitted, who was compared with whom, and the verdict."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, Literal
+from datetime import datetime
+from typing import Literal
 
 from retraining.records.checklist import (
     CalibrationResult,
@@ -13,7 +13,6 @@ from retraining.records.checklist import (
     Evidence,
     Footing,
     Item,
-    Served,
     SliceResult,
 )
 from retraining.records.data import Window
@@ -37,94 +36,6 @@ class Admission:
     requests: tuple[str, ...]
     skip: str | None
     by: str | None = None
-
-
-@dataclass(frozen=True)
-class Reach:
-    """Which of the training rows a recipe learns: the newest `window` of them, or those from `since` on; else all."""
-
-    window: timedelta | None = None
-    since: datetime | None = None
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether it learns all of them."""
-        return self.window is None and self.since is None
-
-    def begins(self, cutoff: datetime) -> datetime | None:
-        """Return when the rows begin that are learnt up to a cut-off; None where all are."""
-        return self.since if self.window is None else cutoff - self.window
-
-
-WHOLE = Reach()
-"""Every row of the training window."""
-
-
-@dataclass(frozen=True)
-class CandidateScore:
-    """One candidate's time-ordered cross-validation: the metric per fold, oldest fold first."""
-
-    name: str
-    params: dict[str, Any]
-    folds: tuple[float, ...]
-    mean: float
-    standard_error: float
-    run_id: str
-
-
-@dataclass(frozen=True)
-class Tried:
-    """One candidate, tried: the score of its best setting, and its out-of-fold predictions in the store.
-
-    `index` is its place in the spec, simplest first. `n_tried` of `n_settings` settings were tried; fewer where
-    `training.seconds` stopped the search.
-    """
-
-    model: str
-    spec_id: str
-    snapshot_id: str
-    index: int
-    estimator: str
-    score: CandidateScore
-    predictions_id: str
-    n_tried: int
-    n_settings: int
-    reach: Reach = WHOLE
-
-    @property
-    def predictions_key(self) -> str:
-        """Where the predictions are in the store."""
-        return self.key_of(self.predictions_id)
-
-    @staticmethod
-    def key_of(predictions_id: str) -> str:
-        """Return the store key of out-of-fold predictions."""
-        return f"candidates/{predictions_id}.parquet"
-
-
-@dataclass(frozen=True)
-class Trained:
-    """The chosen candidate, fitted up to the holdout. `recipe_id` is of spec, estimator, parameters, seed and reach."""
-
-    model: str
-    recipe_id: str
-    spec_id: str
-    snapshot_id: str
-    estimator: str
-    params: dict[str, Any]
-    seed: int
-    artifact_id: str
-    run_id: str
-    cutoff: datetime
-    scores: tuple[CandidateScore, ...]
-    why: str
-    reach: Reach = WHOLE
-    again: bool = False
-    """Whether it is a champion's recipe learnt again, and nothing was tried or chosen."""
-    since: datetime | None = None
-    """When a collapse began: a recipe that learnt only what came after it competed as well."""
-    left_out: str | None = None
-    """The artifact of what learnt only the rows of a collapse, where it was left out for this one."""
 
 
 @dataclass(frozen=True)
@@ -259,106 +170,3 @@ class Verdict:
     evaluation: Evaluation
     dry_run: bool
     checklist: tuple[Item, ...]
-
-
-@dataclass(frozen=True)
-class Release:
-    """A refitted recipe, bound to the verdict that allowed it, with its own part of the checklist."""
-
-    id: str
-    model: str
-    verdict_id: str
-    snapshot_id: str
-    cutoff: datetime
-    run_id: str
-    flip_share: float | None
-    n_rows: int
-    served: Served
-    checklist: tuple[Item, ...]
-
-    @property
-    def blocking(self) -> tuple[Item, ...]:
-        """The items that keep the release from being deployed."""
-        return tuple(item for item in self.checklist if item.outcome == "block")
-
-
-@dataclass(frozen=True)
-class Champion:
-    """One entry of a model's champion history; a `return` is by probation, which took back the entry before it."""
-
-    model: str
-    sequence: int
-    kind: Literal["promotion", "rollback", "adoption", "override", "return"]
-    release_id: str
-    verdict_id: str | None
-    spec_id: str
-    recipe_id: str
-    estimator: str
-    version: int
-    as_of: datetime
-    cutoff: datetime
-    by: str
-    reason: str
-    created_at: datetime
-
-
-@dataclass(frozen=True)
-class Deployment:
-    """What became of a promote verdict: `deployed`, `superseded` by another run, `waiting` for a person, or `refused`.
-
-    `refused` is a person's no, or a release that its own checks stopped; `detail` says which.
-    """
-
-    model: str
-    outcome: Literal["deployed", "superseded", "waiting", "refused"]
-    sequence: int | None
-    version: int | None
-    detail: str
-
-
-@dataclass(frozen=True)
-class Approval:
-    """A person's answer to a promotion that waited; `by` is who answered according to Airflow, or `timeout`."""
-
-    model: str
-    verdict_id: str
-    approved: bool
-    by: str
-    reason: str
-    answered_at: datetime
-
-
-@dataclass(frozen=True)
-class Override:
-    """A named person's promotion against the gate; `account` is the login the name was given under."""
-
-    model: str
-    verdict_id: str
-    decision: Decision
-    release_id: str
-    sequence: int
-    by: str
-    account: str
-    reason: str
-    created_at: datetime
-
-
-@dataclass(frozen=True)
-class Reproduction:
-    """A model built again from its frozen parts, against the stored one, on all rows it was trained on and smoke rows.
-
-    `identical` is of predictions, bit for bit; `largest_difference` is in the prediction's unit. `version` is None
-    for a candidate that never reached the registry.
-    """
-
-    model: str
-    release_id: str
-    version: int | None
-    snapshot_id: str
-    spec_id: str
-    same_environment: bool
-    environment_changes: tuple[str, ...]
-    n_rows: int
-    largest_difference: float
-    identical: bool
-    file_identical: bool
