@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.gate_no_time import Gate, chain, gate_of, one_fifth, spec_without_time
 
+pytestmark = pytest.mark.slow
 _N_TABLES, _N_LOOKS = 12, 10
 
 

@@ -73,7 +73,7 @@ def test_a_verdict_says_it() -> None:
         "28d: about 4,000 rows in 112 blocks that nobody judged before, if the gain stays"
     )
     timeless = decide(dataclasses.replace(unsure, time_ordered=False), POLICY).would_change[-1]
-    assert timeless.endswith("those that were judged before are judged again with them")
+    assert timeless.endswith("another version of the table, with more rows: it is split anew")
     for gain, why in ((0.0, "the gain itself is too small"), (1e-6, "more than a year")):
         hopeless = dataclasses.replace(unsure, over_champion=Estimate(gain, 0.02, -0.04, 0.04, 27))
         assert why in decide(hopeless, POLICY).would_change[-1]
