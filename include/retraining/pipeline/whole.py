@@ -6,18 +6,8 @@ from dataclasses import dataclass
 
 from retraining.data.held import held_tables
 from retraining.pipeline import replacing
+from retraining.pipeline import retrain as stages
 from retraining.pipeline.common import Report, silent
-from retraining.pipeline.retrain import (
-    deploy,
-    describe_validation,
-    evaluate,
-    gate,
-    ingest,
-    nothing_new,
-    release,
-    train,
-    validate,
-)
 from retraining.records import Admission, Deployment, Ingested, Rolled, Trained, Verdict, short, shown_day
 from retraining.workspace import Workspace
 
@@ -78,20 +68,20 @@ def run(workspace: Workspace, admission: Admission, report: Report = silent) -> 
 
 
 def _run(workspace: Workspace, admission: Admission, report: Report) -> RunResult:
-    ingested = ingest(workspace, admission)
+    ingested = stages.ingest(workspace, admission)
     report("ingest", f"{ingested.refit.describe()}; {ingested.n_partitions_read} partitions read")
-    validated = validate(workspace, admission, ingested)
-    report("validate", describe_validation(validated.validation))
+    validated = stages.validate(workspace, admission, ingested)
+    report("validate", stages.describe_validation(validated.validation))
     ingested = validated.ingested
-    known = nothing_new(admission, ingested)
+    known = stages.nothing_new(admission, ingested)
     if known is not None:
         report("train", known)
-    trained = None if known is not None else train(workspace, admission, ingested, report)
-    evaluation = evaluate(
+    trained = None if known is not None else stages.train(workspace, admission, ingested, report)
+    evaluation = stages.evaluate(
         workspace, admission, ingested, trained, _rolled(workspace, admission, ingested, trained, report)
     )
     report("evaluate", f"{evaluation.n_rows:,} holdout rows in {evaluation.n_blocks} blocks, rule {evaluation.rule}")
-    verdict = gate(workspace, admission, evaluation)
+    verdict = stages.gate(workspace, admission, evaluation)
     report("gate", f"{verdict.decision}: {verdict.reasons[-1]}")
     other = replacing.fall_back(workspace, admission, ingested, verdict)
     instead = other.verdict if isinstance(other, replacing.Instead) else other
@@ -101,9 +91,9 @@ def _run(workspace: Workspace, admission: Admission, report: Report) -> RunResul
         report("gate", f"the champion's own recipe: {acting.decision}: {acting.reasons[-1]}")
     if chosen is None or acting.decision != "promote" or acting.dry_run:
         return RunResult(admission, verdict, None, instead)
-    made = release(workspace, admission, ingested, chosen, acting)
+    made = stages.release(workspace, admission, ingested, chosen, acting)
     report("release", f"{short(made.id)}, trained through {shown_day(made.cutoff)}")
-    deployment = deploy(workspace, acting, made.id, by="gate")
+    deployment = stages.deploy(workspace, acting, made.id, by="gate")
     report("deploy", deployment.detail)
     return RunResult(admission, verdict, deployment, instead)
 
