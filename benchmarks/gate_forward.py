@@ -60,7 +60,7 @@ def run(frozen: FrozenSpec, rows: Met, start: datetime) -> Ended:
     found: Probation | None = None
     for n in range(MIN_DAYS, N_DAYS + 1):
         there = rows.times < begin + n * _DAY
-        met = Met(*(values[there] for values in (rows.y, rows.new, rows.old, rows.baseline, rows.times)))
+        met = Met(*(values[there] for values in (rows.y, rows.new, rows.old, rows.baseline, rows.times)), start)
         found = look_at(frozen, trial, met, before, last=n == N_DAYS) or found
         before = before if found is None else replace(before, shares=found.shares)
         if found is not None and found.over:
@@ -96,7 +96,7 @@ def simulated(frozen: FrozenSpec, simulator: Simulator, margins: float, n_runs: 
 
 def _met(week: Week) -> Met:
     times = np.datetime64(_START.replace(tzinfo=None), "us") + week.block * _PART
-    return Met(week.y, week.new, week.old, np.full(len(week.y), float(np.median(week.y))), times)
+    return Met(week.y, week.new, week.old, np.full(len(week.y), float(np.median(week.y))), times, _START)
 
 
 def _figure(what: str, ended: list[Ended], target: str, report: Report) -> Figure:
@@ -132,7 +132,7 @@ def _real(flights: Flights, report: Report) -> Iterator[Figure]:
 def _week(flights: Flights, new: Any, old: Any, start: datetime) -> Met:
     rows = flights.within(Window(start, start + WEEK))
     mine, theirs = flights.predictions(new, rows), flights.predictions(old, rows)
-    return Met(flights.y[rows], mine, theirs, np.full(len(rows), flights.y.mean()), flights.times[rows])
+    return Met(flights.y[rows], mine, theirs, np.full(len(rows), flights.y.mean()), flights.times[rows], start)
 
 
 def weakened(weeks: Sequence[Met], loss: float) -> list[list[Met]]:

@@ -12,8 +12,11 @@ from typer.testing import CliRunner
 from retraining.cli.app import app
 from retraining.pages.verdicts.page import live as live_page
 from retraining.pipeline import retrain as stages
+from retraining.pipeline import whole
+from retraining.pipeline.admission import admit
 from retraining.pipeline.whole import RunResult
 from retraining.records import Rolled, Trained, Verdict
+from retraining.rollout.allowed import triggered
 from retraining.spec import FrozenSpec
 from retraining.workspace import Workspace
 from samples.tiny import N_DAYS, NAME, day, environ, retrain, rows, write_csv
@@ -102,6 +105,21 @@ def test_a_pending_change_never_starves_the_model(champion: Workspace, monkeypat
     first, second, third = (look for _, look in sorted(workspace.ledger.numbered_looks(NAME).items()))
     assert (first.replace, second.replace, third.replace) == (False, True, False), "a look for each question"
     assert own.evaluation.look == third.evaluation and own.evaluation.looks == verdict.evaluation.looks == 0
+
+
+def test_a_change_of_the_data_alone_starves_no_model_either(champion: Workspace) -> None:
+    """Both recipes are the same then, and what is judged in its place is the very candidate of the replacement."""
+    workspace = edit(champion, {"data": {"max_unlabelled": 0.3}})
+    frozen, when = workspace.spec(NAME), {"as_of": SECOND, "fallback": SECOND}
+    tried = retrain(workspace, SECOND, dry_run=True)
+    admission = admit(workspace, frozen, **when, trigger="person", reason="", dry_run=False, by="ann")
+    result = whole.run(workspace, admission)
+    verdict, own = judged(result), instead(result)
+    assert (verdict.evaluation.rule, verdict.decision) == ("replace", "reject"), "it is no better than itself"
+    assert (own.evaluation.rule, own.decision) == ("refresh", "promote") and own.id != verdict.id
+    assert result.deployment is not None and result.deployment.outcome == "deployed", result.text
+    assert own.evaluation.instead_of == verdict.id != instead(tried).evaluation.instead_of, "not that of the dry run"
+    assert triggered(workspace, own).accounts == ("ann",), "its spec is another, its run is that of the replacement"
 
 
 def test_a_run_killed_between_the_two_verdicts_ends_the_same(

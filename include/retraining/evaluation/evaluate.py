@@ -103,7 +103,7 @@ def evaluate(
         the gate then refuses, and a person decides.
     """
     sequence = champion.sequence if champion else None
-    key = finalist.work_key(trained.artifact_id, sequence, window_id(holdout, window), frozen.id, as_of)
+    key = finalist.work_key(trained.artifact_id, sequence, window_id(holdout, window), frozen.id, as_of, instead_of)
     done = workspace.ledger.finished(Evaluation, frozen.model, "evaluate", key)
     if done is not None:
         return done  # above all with its number of earlier looks: a run that is repeated does not look again

@@ -64,14 +64,26 @@ class Flip:
     truth: str
 
 
-def work_key(candidate_id: str, champion: int | None, holdout_id: str, spec_id: str, as_of: datetime) -> str:
-    """Return the key of an evaluation's work: of all that goes into it."""
-    return digest_of(["evaluate", candidate_id, champion, holdout_id, spec_id, as_of.isoformat()])
+def work_key(
+    candidate_id: str,
+    champion: int | None,
+    holdout_id: str,
+    spec_id: str,
+    as_of: datetime,
+    instead_of: str | None = None,
+) -> str:
+    """Return the key of an evaluation's work: of all that goes into it.
+
+    What is judged in place of a replacement may be the very candidate of it, where only its rows were changed: asked
+    another question, it is other work.
+    """
+    place = [] if instead_of is None else [instead_of]
+    return digest_of(["evaluate", candidate_id, champion, holdout_id, spec_id, as_of.isoformat(), *place])
 
 
 def evaluation_key(e: Evaluation) -> str:
     """Return the key of the work that made an evaluation."""
-    key = work_key(e.candidate_id, e.champion_sequence, e.holdout_id, e.spec_id, e.as_of)
+    key = work_key(e.candidate_id, e.champion_sequence, e.holdout_id, e.spec_id, e.as_of, e.instead_of)
     return key if e.incomparable is None else digest_of([key, e.incomparable])
 
 

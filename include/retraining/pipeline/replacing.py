@@ -82,6 +82,7 @@ def fall_back(workspace: Workspace, admission: Admission, ingested: Ingested, ve
     would be the same for any recipe), or a YAML that asks every candidate to be better. A sentence where the recipe
     cannot be learnt again.
     """
+    from retraining.artifacts.stored import read_card
     from retraining.evaluation.evaluate import evaluate
     from retraining.gate import Policy, make_verdict
     from retraining.pages.verdicts.page import keep
@@ -96,12 +97,14 @@ def fall_back(workspace: Workspace, admission: Admission, ingested: Ingested, ve
     if isinstance(recipe, str):
         return f"champion {champion.sequence} cannot be refreshed in its place: {recipe}"
     train, refit = ingested.champion_train or ingested.train, ingested.champion_refit or ingested.refit
+    if not frozen.spec.data.time_ordered and read_card(workspace.store, champion.release_id).snapshot_id == train.id:
+        return f"champion {champion.sequence} has learnt this version of the table: there is nothing to refresh it with"
+    about = (ingested.holdout, ingested.holdout.window, admission.as_of, champion, refit.id)
     try:
         trained = learn_again(workspace, recipe, champion.sequence, train)
+        evaluation = evaluate(workspace, recipe.frozen, trained, *about, instead_of=verdict.id)
     except (NotEnoughData, TrainingFailed) as error:
         return f"champion {champion.sequence} cannot be refreshed in its place: {str(error).splitlines()[0]}"
-    about = (ingested.holdout, ingested.holdout.window, admission.as_of, champion, refit.id)
-    evaluation = evaluate(workspace, recipe.frozen, trained, *about, instead_of=verdict.id)
     made = make_verdict(evaluation, Policy.of(recipe.frozen.spec), dry_run=admission.dry_run)
     stands = workspace.ledger.add_verdict(made, admission.requests)
     keep(workspace, stands)

@@ -83,10 +83,16 @@ def approvers_left(workspace: Workspace, verdict: Verdict) -> tuple[str, ...]:
 
 
 def triggered(workspace: Workspace, verdict: Verdict) -> Triggered:
-    """Return who triggered the runs that judged what a verdict is about: same model, spec and as-of time."""
+    """Return who triggered the runs that judged what a verdict is about: same model, spec and as-of time.
+
+    The champion's own recipe, judged in place of a replacement, has a spec of its own: its run is that of the
+    replacement.
+    """
     e = verdict.evaluation
+    replaced = None if e.instead_of is None else workspace.ledger.verdict(e.instead_of)
+    spec_id = e.spec_id if replaced is None else replaced.evaluation.spec_id
     bodies = workspace.ledger.finished_all(verdict.model, "admission").values()
-    runs = [from_dict(Admission, body) for body in bodies if body["spec_id"] == e.spec_id and not body["dry_run"]]
+    runs = [from_dict(Admission, body) for body in bodies if body["spec_id"] == spec_id and not body["dry_run"]]
     runs = [run for run in runs if run.as_of == e.as_of]
     accounts = sorted({run.by for run in runs if run.by})
     return Triggered(tuple(accounts), not runs or any(run.trigger == "person" and not run.by for run in runs))

@@ -45,18 +45,23 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Met:
-    """Rows that a release met: truth, its predictions, its predecessor's, and those of a model without features."""
+    """Rows that a release met: truth, its predictions, its predecessor's, and those of a model without features.
+
+    `start` is where the probation begins, from which its days are counted.
+    """
 
     y: Array
     new: Array
     old: Array
     baseline: Array
     times: NDArray[np.datetime64]
+    start: datetime
 
     @property
     def n_days(self) -> int:
-        """Distinct days of the rows."""
-        return len(np.unique(self.times.astype("datetime64[D]")))
+        """Distinct days of the rows: those of the figures' error, which begin when the probation does."""
+        since = self.times - np.datetime64(self.start.replace(tzinfo=None), "us")
+        return len(np.unique(since // np.timedelta64(1, "D")))
 
 
 def labelled_sets(workspace: Workspace, frozen: FrozenSpec, window: Window, as_of: datetime) -> list[Labelled]:
@@ -78,11 +83,12 @@ def labelled_sets(workspace: Workspace, frozen: FrozenSpec, window: Window, as_o
     return [k for k in known if k.labels.n_rows - k.labels.n_labelled <= data.max_unlabelled * k.labels.n_rows]
 
 
-def days_of(sets: Iterable[PredictionSet]) -> int:
-    """Return of how many distinct days the rows of published sets can be, before any is read."""
+def days_of(sets: Iterable[PredictionSet], start: datetime) -> int:
+    """Return of how many distinct days, counted from a start, the rows of published sets can be, before any is read."""
     found = set()
     for window in (s.window for s in sets):
-        found |= {(window.start + _DAY * n).date() for n in range(max(1, round((window.end - window.start) / _DAY)))}
+        first = (window.start - start) // _DAY
+        found |= {first + n for n in range(max(1, round((window.end - window.start) / _DAY)))}
     return len(found)
 
 
@@ -102,9 +108,15 @@ def met(workspace: Workspace, frozen: FrozenSpec, trial: Trial, sets: Sequence[L
             raise NotEnoughData(
                 f"{where}: training.task is {spec.training.task}, that of a release {model.card.task}. Set it back."
             )
-    rows = pa.concat_tables([_rows(workspace, frozen, s) for s in sets], promote_options="permissive")
     order = dict.fromkeys([spec.data.time, *spec.data.keys])
-    rows = chunks.with_types(rows).sort_by([(name, "ascending") for name in order])
+    try:
+        rows = pa.concat_tables([_rows(workspace, frozen, s) for s in sets], promote_options="permissive")
+        rows = chunks.with_types(rows).sort_by([(name, "ascending") for name in order])
+    except (KeyError, pa.ArrowInvalid) as error:  # a time, key or target that was renamed since
+        raise NotEnoughData(
+            f"{where}: they were published with other columns than data.time_column, data.key and data.target name "
+            f"now: {str(error).splitlines()[0]}"
+        ) from error
     raw = rows.column(spec.data.target).to_numpy(zero_copy_only=False)
     return Met(
         y=encoded(raw, spec.training.task, release.card.classes, where),
@@ -112,6 +124,7 @@ def met(workspace: Workspace, frozen: FrozenSpec, trial: Trial, sets: Sequence[L
         old=aligned(_predicted(before, rows, where), before.card, release.card.classes, where),
         baseline=baseline_prediction(release, find_metric(spec.training.metric, spec.training.task), rows.num_rows),
         times=rows.column(spec.data.time).to_numpy().astype("datetime64[us]"),
+        start=trial.window.start,
     )
 
 

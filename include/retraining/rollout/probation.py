@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 import numpy as np
@@ -15,7 +16,7 @@ from retraining.gate.champion import loss_allowed
 from retraining.gate.probation import Trial
 from retraining.gate.rivals import MIN_DAYS
 from retraining.records import Champion, Estimate, Probation, Window, digest_of
-from retraining.rollout.forward import Met, days_of, labelled_sets, met
+from retraining.rollout.forward import Labelled, Met, days_of, labelled_sets, met
 from retraining.rollout.returning import question, take_back
 from retraining.spec import FrozenSpec
 from retraining.stats.blocks import block_days, block_index, block_length
@@ -65,9 +66,12 @@ def _look(
     if as_of < trial.release.as_of or (before is not None and before.over):
         return before
     sets = labelled_sets(workspace, frozen, trial.window, as_of)
-    last = plan.mature_end(frozen.spec.data, as_of) >= trial.window.end
+    last = _is_last(trial, sets, plan.mature_end(frozen.spec.data, as_of))
     done = () if before is None else before.shares
-    most_rows, most_days = sum(s.labels.n_labelled for s in sets), days_of(s.published for s in sets)
+    most_rows, most_days = (
+        sum(s.labels.n_labelled for s in sets),
+        days_of((s.published for s in sets), trial.window.start),
+    )
     due = rules.is_due(most_rows, most_days, frozen.spec.gate.min_rows)
     if not last and not (due and rules.share_of(trial, most_days, last=False) > (done[-1] if done else 0.0)):
         return before  # nothing to decide: nothing is predicted either
@@ -82,6 +86,12 @@ def _look(
         return before
     returns = found.outcome == "worse" and rules.why_not_returned(history, frozen.spec) is None
     return _recorded(workspace, replace(found, returns=returns))
+
+
+def _is_last(trial: Trial, sets: Sequence[Labelled], mature: datetime) -> bool:
+    """Tell whether no further day will come: all are there, or a day went by for scoring them."""
+    there = bool(sets) and sets[-1].published.window.end >= trial.window.end
+    return mature >= trial.window.end + (timedelta(0) if there else timedelta(days=1))
 
 
 def empty(trial: Trial, as_of: datetime, by: By, shares: tuple[float, ...], metric: str) -> Probation:
@@ -167,7 +177,7 @@ def _unknown(start: Probation, problem: str, *, last: bool) -> Probation:
 
 def _published(workspace: Workspace, look: Probation) -> bool:
     """Tell whether enough was published to decide: where a model is hardly scored here, nobody need be told of it."""
-    return days_of(workspace.ledger.predictions(look.model, look.window)) >= MIN_DAYS
+    return days_of(workspace.ledger.predictions(look.model, look.window), look.window.start) >= MIN_DAYS
 
 
 def _newest(workspace: Workspace, model: str, sequence: int) -> Probation | None:

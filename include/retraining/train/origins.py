@@ -170,8 +170,11 @@ def _predictions(contest: Contest, index: int) -> tuple[Array, Array]:
         return predict(model, recipe.frozen.spec.training.task, rows.x)
 
     if index == 0:
-        again = stored.load(workspace.store, contest.again().artifact_id)
-        held = contest.holdout
+        again, held = stored.load(workspace.store, contest.again().artifact_id), contest.holdout
+        if again.card.classes != classes:  # of another training window; their columns would not be each other's
+            raise NotEnoughData(
+                f"{contest.mine.frozen.model}: what the champion's recipe learns has other classes than the candidate"
+            )
         return answer(contest.mine, candidate.pipeline, held), answer(contest.theirs, again.pipeline, held)
     held = snapshots.part_of(contest.train, window)
     mine = _fitted(workspace, contest.mine, contest.train, window.start, classes)

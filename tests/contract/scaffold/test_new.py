@@ -105,7 +105,7 @@ PUBLIC: dict[str, tuple[Make, str, str | None, str, str]] = {
     ),
     "carbon": (carbon, "rise", "date", "regression", "promote"),
     "warmer": (warmer, "warmer", "date", "binary", "promote"),
-    "affairs": (lambda _: "package://statsmodels/datasets/fair/fair.csv", "affairs", None, "regression", "reject"),
+    "affairs": (lambda _: "package://statsmodels/datasets/fair/fair.csv", "affairs", None, "regression", "promote"),
 }
 """By name: the table, its target and time, the task that must be seen, and the first verdict."""
 IN_FRESH_PROCESSES = ("cancer", "carbon", "weather")
