@@ -107,7 +107,9 @@ def test_a_pending_change_never_starves_the_model(champion: Workspace, monkeypat
     assert own.evaluation.look == third.evaluation and own.evaluation.looks == verdict.evaluation.looks == 0
 
 
-def test_a_change_of_the_data_alone_starves_no_model_either(champion: Workspace) -> None:
+def test_a_change_of_the_data_alone_starves_no_model_either(
+    champion: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Both recipes are the same then, and what is judged in its place is the very candidate of the replacement."""
     workspace = edit(champion, {"data": {"max_unlabelled": 0.3}})
     frozen, when = workspace.spec(NAME), {"as_of": SECOND, "fallback": SECOND}
@@ -120,6 +122,8 @@ def test_a_change_of_the_data_alone_starves_no_model_either(champion: Workspace)
     assert result.deployment is not None and result.deployment.outcome == "deployed", result.text
     assert own.evaluation.instead_of == verdict.id != instead(tried).evaluation.instead_of, "not that of the dry run"
     assert triggered(workspace, own).accounts == ("ann",), "its spec is another, its run is that of the replacement"
+    monkeypatch.setattr("retraining.train.again.learn_again", lambda *_: pytest.fail("it was judged already"))
+    assert instead(whole.run(workspace, admission)) == own
 
 
 def test_a_run_killed_between_the_two_verdicts_ends_the_same(

@@ -93,6 +93,9 @@ def fall_back(workspace: Workspace, admission: Admission, ingested: Ingested, ve
     refused = verdict.decision in ("reject", "inconclusive") and bool(verdict.checklist)
     if champion is None or e.rule != "replace" or frozen.spec.gate.rule != "auto" or not refused:
         return None
+    known = _judged_already(workspace, verdict)
+    if known is not None:
+        return known
     recipe = recipe_of(workspace, frozen, champion, ingested.train)
     if isinstance(recipe, str):
         return f"champion {champion.sequence} cannot be refreshed in its place: {recipe}"
@@ -109,6 +112,16 @@ def fall_back(workspace: Workspace, admission: Admission, ingested: Ingested, ve
     stands = workspace.ledger.add_verdict(made, admission.requests)
     keep(workspace, stands)
     return Instead(trained, stands)
+
+
+def _judged_already(workspace: Workspace, verdict: Verdict) -> Instead | None:
+    """Return what was judged in a replacement's place: a task that is cleared, maybe elsewhere, judges nothing anew."""
+    own = workspace.ledger.verdict_instead_of(verdict)
+    if own is None:
+        return None
+    known = workspace.ledger.recorded(Trained, verdict.model, "train").values()
+    found = next((t for t in known if t.artifact_id == own.evaluation.candidate_id), None)
+    return None if found is None else Instead(found, own)
 
 
 def their_window(workspace: Workspace, frozen: FrozenSpec, champion: Champion | None) -> timedelta | None:
