@@ -54,11 +54,14 @@ def replacement_of(contest: Contest, rolled: Iterable[Rolled], judged: Judged, l
         why = f"its recipe and the candidate's could not be learnt at any origin ({left_out[-1]})"
         return Replacement(contest.theirs.id, left_out=left_out, problem=why)
     predicted = [_predicted(contest, one, judged.data) for one in learnt]
-    made = compare_recipes(contest.mine.frozen, judged, predicted, looks)
+    tries = 1 if contest.trained.since is None else 2  # after a collapse each setting competes once more
+    made = compare_recipes(contest.mine.frozen, judged, predicted, looks, tries)
     return replace(made, recipe_id=contest.theirs.id, left_out=left_out)
 
 
-def compare_recipes(frozen: FrozenSpec, judged: Judged, predicted: Sequence[Predicted], looks: int) -> Replacement:
+def compare_recipes(
+    frozen: FrozenSpec, judged: Judged, predicted: Sequence[Predicted], looks: int, tries: int = 1
+) -> Replacement:
     """Compare two recipes on several holdouts taken together, oldest first.
 
     Parameters
@@ -67,6 +70,8 @@ def compare_recipes(frozen: FrozenSpec, judged: Judged, predicted: Sequence[Pred
         The newest holdout: whose candidate and classes these are.
     looks
         Earlier verdicts on a replacement that saw some of these rows.
+    tries
+        How often each setting competed for being the candidate's.
     """
     training, length = frozen.spec.training, block_length(frozen.spec.gate)
     y, times, new, old = (
@@ -76,7 +81,7 @@ def compare_recipes(frozen: FrozenSpec, judged: Judged, predicted: Sequence[Pred
     blocks = block_index(times, span.start, length)
     days = block_days(times, span.start, length) if frozen.spec.data.time_ordered else None
     data = replace(judged.data, rows=None, x=None, y=y, times=times)
-    metric, among = find_metric(training.metric, training.task), n_settings(training)
+    metric, among = find_metric(training.metric, training.task), tries * n_settings(training)
     together = replace(judged, data=data, candidate=new, blocks=blocks, days=days)
     compare = Comparison(frozen, together, metric, looks, among)
     origin = np.repeat(np.arange(len(predicted)), [len(one.y) for one in predicted])
