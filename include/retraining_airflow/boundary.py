@@ -49,6 +49,13 @@ def emit(asset: str, **extra: Any) -> None:
     get_current_context()["outlet_events"][Asset(asset)].extra = extra
 
 
+def name_in_grid(key: str, name: str) -> None:
+    """Say what a mapped task is called in Airflow's grid: its `map_index_template` reads it from the context."""
+    from airflow.sdk import get_current_context
+
+    get_current_context()[key] = name  # type: ignore[literal-required]  # Airflow types its own keys only
+
+
 def skip_without_champion(work: Workspace, model: str) -> None:
     """Skip the run of a model that never had a champion: it is new, its first retraining may still be under way.
 

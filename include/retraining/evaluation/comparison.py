@@ -16,6 +16,7 @@ from retraining.gate.settling import spent_alpha
 from retraining.records import Estimate, Rival
 from retraining.spec import FrozenSpec
 from retraining.spec.gate import TELLS
+from retraining.stats.blocks import count_days
 from retraining.stats.bootstrap import paired_difference
 from retraining.stats.calibration import judge_calibration
 from retraining.stats.metrics import Array, Metric, resampled
@@ -55,8 +56,7 @@ class Comparison:
 
     def n_days(self, rows: NDArray[np.bool_] | None = None) -> int:
         """Count the distinct days of the rows."""
-        times = _some(self._judged.data.times, rows)
-        return len(np.unique(times.astype("datetime64[D]")))
+        return count_days(_some(self._judged.data.times, rows))
 
     def by_day(self, predictions: Array) -> dict[datetime, float]:
         """Return the metric of each day on which it is defined, oldest first."""

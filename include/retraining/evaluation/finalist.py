@@ -15,7 +15,8 @@ from pydantic import ValidationError
 
 from retraining.data import parquet
 from retraining.errors import Damaged
-from retraining.records import Evaluation, digest_of, from_dict, shown_value, to_dict
+from retraining.ledger import Ledger
+from retraining.records import Evaluation, Trained, Verdict, digest_of, from_dict, shown_value, to_dict
 from retraining.spec.data import OUR_FLIPS
 from retraining.store import Store
 
@@ -79,6 +80,12 @@ def work_key(
     """
     place = [] if instead_of is None else [instead_of]
     return digest_of(["evaluate", candidate_id, champion, holdout_id, spec_id, as_of.isoformat(), *place])
+
+
+def candidate_of(ledger: Ledger, verdict: Verdict) -> Trained | None:
+    """Return the candidate that a verdict is about, as it was trained first; None where the ledger does not have it."""
+    known = ledger.recorded(Trained, verdict.model, "train").values()
+    return next((t for t in known if t.artifact_id == verdict.evaluation.candidate_id), None)
 
 
 def evaluation_key(e: Evaluation) -> str:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-import numpy as np
-
 from retraining.data.plan import plan_origins
 from retraining.evaluation.comparison import n_classes_of
 from retraining.evaluation.finalist import work_key
 from retraining.evaluation.holdout import Judged
 from retraining.evaluation.rule import rule_of
-from retraining.gate import Policy, can_decide
+from retraining.gate import Policy, lacking
 from retraining.records import Champion, Look, Rolled, Snapshot, Trained, Window, digest_of
 from retraining.spec import FrozenSpec
+from retraining.stats.blocks import count_days
 from retraining.workspace import Workspace
 
 
@@ -92,7 +91,7 @@ def _is_older(frozen: FrozenSpec, champion: Champion | None, holdout: Window, as
 
 
 def _can_decide(frozen: FrozenSpec, judged: Judged) -> bool:
-    n_days = len(np.unique(judged.data.times.astype("datetime64[D]")))
     n_blocks = int(judged.blocks.max()) + 1 if len(judged.blocks) else 0
     n_classes, time = n_classes_of(frozen, judged), frozen.spec.data.time_ordered
-    return can_decide(len(judged.data.y), n_blocks, n_days, n_classes, Policy.of(frozen.spec), time=time)
+    found = (len(judged.data.y), n_blocks, count_days(judged.data.times), n_classes)
+    return lacking(*found, Policy.of(frozen.spec), time=time) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Literal
 
 from retraining.gate.checklist import checklist
 from retraining.gate.policy import Policy
@@ -84,22 +85,25 @@ def _by_checklist(items: tuple[Item, ...]) -> Judgement:
     return Judgement(decision, tuple(item.sentence for item in blocking), remedies, items)
 
 
-def can_decide(n_rows: int, n_blocks: int, n_days: int, n_classes: int | None, policy: Policy, *, time: bool) -> bool:
-    """Tell whether a holdout has what it takes, which is known before any of its figures.
+def lacking(
+    n_rows: int, n_blocks: int, n_days: int | None, n_classes: int | None, policy: Policy, *, time: bool
+) -> Literal["rows", "days", "classes"] | None:
+    """Return what a holdout lacks to decide, which is known before any of its figures; None where it can.
 
     Parameters
     ----------
+    n_days
+        None in a verdict from before days were counted.
     n_classes
         None for a regression.
     time
         Whether rows have a time; those without have no days.
     """
-    return (
-        n_rows >= policy.min_rows
-        and n_blocks >= policy.min_blocks
-        and (n_days >= MIN_DAYS or not time)
-        and (n_classes is None or n_classes > 1)
-    )
+    if n_rows < policy.min_rows or n_blocks < policy.min_blocks:
+        return "rows"
+    if time and n_days is not None and n_days < MIN_DAYS:
+        return "days"
+    return "classes" if n_classes is not None and n_classes < 2 else None
 
 
 def _cannot_be_compared(e: Evaluation, policy: Policy) -> Judgement | None:
@@ -128,16 +132,17 @@ def _cannot_be_compared(e: Evaluation, policy: Policy) -> Judgement | None:
             (f"{e.leaked_rows:,} holdout rows were in the training data of the candidate or the champion",),
             ("a source in which a key names one row for ever",),
         )
-    if e.n_rows < policy.min_rows or e.n_blocks < policy.min_blocks:
+    lack = lacking(e.n_rows, e.n_blocks, e.n_days, e.n_classes, policy, time=e.time_ordered)
+    if lack == "rows":
         reason = (
             f"the holdout has {e.n_rows:,} rows in {e.n_blocks} blocks; it takes {policy.min_rows:,} rows "
             f"and {policy.min_blocks} blocks to decide"
         )
         return Judgement("inconclusive", (reason,), (when, "or a longer gate.holdout"))
-    if e.n_days is not None and e.time_ordered and e.n_days < MIN_DAYS:
+    if lack == "days":
         reason = f"the holdout's rows are of {e.n_days} days; it takes {MIN_DAYS} distinct ones to decide"
         return Judgement("inconclusive", (reason,), ("a gate.holdout of four days or more",))
-    if e.n_classes is not None and e.n_classes < 2:
+    if lack == "classes":
         return Judgement(
             "inconclusive", ("the holdout has rows of one class only",), (when, "or a longer gate.holdout")
         )

@@ -46,7 +46,8 @@ def to_be_judged(
 
 def judged(workspace: Workspace, trained: Trained, verdict: Verdict) -> Trained:
     """Return the candidate that a verdict is about: after a collapse it may be another than the one first chosen."""
+    from retraining.evaluation.finalist import candidate_of
+
     if trained.artifact_id == verdict.evaluation.candidate_id:
         return trained
-    known = workspace.ledger.recorded(Trained, trained.model, "train").values()
-    return next((t for t in known if t.artifact_id == verdict.evaluation.candidate_id), trained)
+    return candidate_of(workspace.ledger, verdict) or trained

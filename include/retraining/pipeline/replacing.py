@@ -116,12 +116,11 @@ def fall_back(workspace: Workspace, admission: Admission, ingested: Ingested, ve
 
 def _judged_already(workspace: Workspace, verdict: Verdict) -> Instead | None:
     """Return what was judged in a replacement's place: a task that is cleared, maybe elsewhere, judges nothing anew."""
+    from retraining.evaluation.finalist import candidate_of
+
     own = workspace.ledger.verdict_instead_of(verdict)
-    if own is None:
-        return None
-    known = workspace.ledger.recorded(Trained, verdict.model, "train").values()
-    found = next((t for t in known if t.artifact_id == own.evaluation.candidate_id), None)
-    return None if found is None else Instead(found, own)
+    trained = None if own is None else candidate_of(workspace.ledger, own)
+    return None if own is None or trained is None else Instead(trained, own)
 
 
 def their_window(workspace: Workspace, frozen: FrozenSpec, champion: Champion | None) -> timedelta | None:

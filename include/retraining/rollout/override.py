@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from retraining.data import snapshots
 from retraining.errors import DeployRefused, RequestError, given_reason
+from retraining.evaluation.finalist import candidate_of
 from retraining.pages.verdicts import card
-from retraining.records import Champion, Override, Release, Trained, Verdict, short
+from retraining.records import Champion, Override, Release, Verdict, short
 from retraining.rollout.alias import sync_alias
 from retraining.rollout.allowed import require_allowed
 from retraining.rollout.binding import bound_release, check_verdict
@@ -107,9 +108,7 @@ def _release(workspace: Workspace, verdict: Verdict) -> Release:
     """Make the release of a verdict's recipe, or return it when it was made before."""
     from retraining.rollout.release import release  # imports scikit-learn, which takes seconds
 
-    e = verdict.evaluation
-    known = workspace.ledger.recorded(Trained, verdict.model, "train").values()
-    trained = next((t for t in known if t.artifact_id == e.candidate_id), None)
+    e, trained = verdict.evaluation, candidate_of(workspace.ledger, verdict)
     if trained is None:
         raise RequestError(
             f"{verdict.model}: what verdict {short(verdict.id)} was trained on is not in the ledger. Retrain."

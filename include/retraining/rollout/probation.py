@@ -68,10 +68,8 @@ def _look(
     sets = labelled_sets(workspace, frozen, trial.window, as_of)
     last = _is_last(trial, sets, plan.mature_end(frozen.spec.data, as_of))
     done = () if before is None else before.shares
-    most_rows, most_days = (
-        sum(s.labels.n_labelled for s in sets),
-        days_of((s.published for s in sets), trial.window.start),
-    )
+    most_rows = sum(s.labels.n_labelled for s in sets)
+    most_days = days_of((s.published for s in sets), trial.window.start)
     due = rules.is_due(most_rows, most_days, frozen.spec.gate.min_rows)
     if not last and not (due and rules.share_of(trial, most_days, last=False) > (done[-1] if done else 0.0)):
         return before  # nothing to decide: nothing is predicted either

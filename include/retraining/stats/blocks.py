@@ -40,5 +40,10 @@ def block_days(times: NDArray[np.datetime64], start: datetime, length: timedelta
     return np.asarray(index, dtype=np.int64)
 
 
+def count_days(times: NDArray[np.datetime64]) -> int:
+    """Count the distinct dates of times, in UTC."""
+    return len(np.unique(times.astype("datetime64[D]")))
+
+
 def _numbers(times: NDArray[np.datetime64], start: datetime, length: timedelta) -> NDArray[np.int64]:
     return np.asarray((times - np.datetime64(start.replace(tzinfo=None), "us")) // np.timedelta64(length))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from retraining.gate.rivals import MIN_DAYS
 from retraining.records import Reach, Tried, shown_day
+from retraining.stats.blocks import count_days
 from retraining.train.candidates import STAGE, candidate_key, is_kept, out_of_fold, run_candidate
 from retraining.train.choice import Comparison, simplest_of_the_best
 from retraining.train.folds import MIN_FOLD_ROWS, Fold, OutOfFold, fold_length
@@ -80,4 +81,4 @@ def _try(job: Job, index: int, since: datetime, fold: Fold) -> Tried:
 
 
 def _n_days(job: Job, fold: Fold) -> int:
-    return len(np.unique(job.data.times[fold[1]].astype("datetime64[D]")))
+    return count_days(job.data.times[fold[1]])

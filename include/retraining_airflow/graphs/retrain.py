@@ -145,7 +145,7 @@ def train(admission: Ids, snapshots: Ids, index: int) -> Ids:
         tried = retrain.try_candidate(work, admitted, ingested, index)
         if tried is None:
             raise AirflowSkipException(f"the spec of this run has no candidate {index}")
-        get_current_context()["candidate"] = tried.score.name  # type: ignore[typeddict-unknown-key]
+        boundary.name_in_grid("candidate", tried.score.name)
         print(f"{tried.score.name}: {tried.score.mean:.4f}, {tried.n_tried} of {tried.n_settings} settings tried")
         return ids_of(tried)
 
@@ -195,7 +195,7 @@ def roll(admission: Ids, snapshots: Ids, trained: Ids, index: int) -> Ids:
         rolled = replacing.roll(work, admitted, ingested, recall(work, Trained, trained), index)
         if rolled is None:
             raise AirflowSkipException(f"there is no origin {index}")
-        get_current_context()["origin"] = str(rolled.holdout)  # type: ignore[typeddict-unknown-key]
+        boundary.name_in_grid("origin", str(rolled.holdout))
         print(describe(rolled))
         return ids_of(rolled)
 

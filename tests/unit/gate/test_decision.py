@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from retraining.gate import Policy, can_decide, decide, make_verdict
+from retraining.gate import Policy, decide, lacking, make_verdict
 from retraining.records import Estimate, Evaluation
 from retraining.spec.gate import Budgets, Calibration, Gate
 from samples.records import against, estimate, evaluation, rival
@@ -44,7 +44,7 @@ NAN = float("nan")
 
 
 def _can_decide(e: Evaluation) -> bool:
-    return can_decide(e.n_rows, e.n_blocks, e.n_days or 0, e.n_classes, POLICY, time=e.time_ordered)
+    return lacking(e.n_rows, e.n_blocks, e.n_days or 0, e.n_classes, POLICY, time=e.time_ordered) is None
 
 
 @pytest.mark.parametrize(
